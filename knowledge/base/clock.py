@@ -1,0 +1,53 @@
+"""The one clock: timezone-aware UTC, and microseconds where a number is stored."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from knowledge.base.errors import TerminalError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Clock(Protocol):
+    """Where the time comes from; tests and replays pass their own."""
+
+    def now(self) -> datetime:
+        """The present, timezone-aware UTC."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The present, timezone-aware UTC."""
+        return datetime.now(UTC)
+
+
+class FixedClock:
+    """A clock that stands where it is put; for tests and replays."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = require_aware(at)
+
+    def now(self) -> datetime:
+        """The time that was set last."""
+        return self.at
+
+
+def require_aware(value: datetime) -> datetime:
+    """Return `value` in UTC; a naive time is refused (Feast would read a local time as UTC, hours off)."""
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise TerminalError("naive_time", f"{value.isoformat()} has no time zone: give times with an offset, in UTC")
+    return value.astimezone(UTC)
+
+
+def micros(value: datetime) -> int:
+    """Microseconds since 1970 (UTC), exact."""
+    return (require_aware(value) - _EPOCH) // _MICROSECOND
+
+
+def from_micros(value: int) -> datetime:
+    """The inverse of `micros`."""
+    return _EPOCH + value * _MICROSECOND
