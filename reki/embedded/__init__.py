@@ -1,0 +1,1 @@
+"""The services that `reki up`, the demo and the tests run on this machine, each from an installed package."""
