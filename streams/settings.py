@@ -61,19 +61,16 @@ class StreamSettings(BaseModel):
 
     # Refresh policy and worker
     refresh_min_events: int = Field(default=10, ge=1, description="New events that make a user due for a refresh.")
-    refresh_drift: float = Field(
-        default=0.0, ge=0, description="Drift (1 - cosine) of experienced vectors that makes a user due; 0 = off."
+    refresh_min_drift: float = Field(
+        default=0.0, ge=0, description="Drift (1 - cosine) of the experienced vectors that makes a user due; 0 = off."
     )
-    refresh_drift_min_events: int = Field(default=3, ge=1, description="Drift counts only from so many new events on.")
-    refresh_debounce_s: float = Field(default=5.0, ge=0, description="Quiet time after an event before a refresh.")
+    refresh_max_age_s: float = Field(
+        default=30 * 86400.0, ge=0, description="Knowledge of this age is renewed at the next new event; 0 = never."
+    )
+    refresh_debounce_s: float = Field(default=30.0, ge=0, description="Least time between two refreshes of one user.")
+    refresh_settle_s: float = Field(default=2.0, ge=0, description="Quiet time that ends a burst of events.")
     refresh_max_delay_s: float = Field(
-        default=60.0, ge=0, description="A steady stream of events delays a due refresh at most this long."
-    )
-    refresh_min_interval_s: float = Field(
-        default=0.0, ge=0, description="Shortest time between two refreshes of a user."
-    )
-    refresh_age_s: float = Field(
-        default=30 * 86400.0, gt=0, description="Knowledge older than this is due at the user's next event."
+        default=30.0, ge=0, description="Longest wait for a burst to end before the user is refreshed anyway."
     )
     refresh_deadline_s: float = Field(
         default=120.0, gt=0, description="A published request without an answer is due again after this time."
