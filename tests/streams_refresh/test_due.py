@@ -21,7 +21,7 @@ def at(seconds: float) -> datetime:
 
 
 @pytest.fixture
-def client(valkey: Any) -> Iterator[redis.Redis]:  # noqa: ANN401 - the session's server
+def client(valkey: Any) -> Iterator[redis.Redis]:
     connection = redis.Redis.from_url(valkey.url)
     yield connection
     connection.close()
