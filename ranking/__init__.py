@@ -1,0 +1,1 @@
+"""Recommenders: data sets, backbones, the matching head, joint training with HEIN, the release artefact."""

@@ -1,0 +1,21 @@
+"""Settings of the room `ranking`."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RankingSettings(BaseModel):
+    """Where data and releases live, and how a release is trained. Frozen; composed and passed in by the shell."""
+
+    model_config = ConfigDict(frozen=True)
+
+    movielens_dir: Path = Field(
+        default=Path(".reki/cache/recbole/recbole/dataset_example/ml-100k"),
+        description="Folder with MovieLens-100K as ml-100k.inter, .item and .user (RecBole) or u.data, u.item, u.user.",
+    )
+    releases_dir: Path = Field(default=Path(".reki/cache/releases"), description="Folder of trained releases.")
+    train_seed: int = Field(default=0, ge=0, description="Seed of weights, shuffling and masking in training.")
+    train_threads: int = Field(default=2, ge=1, le=64, description="CPU threads of training and of encoding.")
+    train_epochs: int = Field(default=8, ge=1, le=100, description="Most epochs; early stopping usually ends before.")
+    train_device: str = Field(default="cpu", pattern="^(cpu|cuda)$", description="Device of training: cpu or cuda.")
