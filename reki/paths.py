@@ -8,4 +8,4 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def cache_dir() -> Path:
     """What set-up fetched or computed and may be shared between clones: `REKI_CACHE`, else `.reki/cache`."""
-    return Path(os.environ.get("REKI_CACHE") or ROOT / ".reki" / "cache").resolve()
+    return (ROOT / (os.environ.get("REKI_CACHE") or ".reki/cache")).resolve()
