@@ -29,13 +29,9 @@ def model_path() -> Path:
         FileNotFoundError: the package or its file is missing; the message says what to do.
     """
     try:
-        path = Path(
-            str(importlib.metadata.distribution(_DISTRIBUTION).locate_file(_MODEL_FILE))
-        )
+        path = Path(str(importlib.metadata.distribution(_DISTRIBUTION).locate_file(_MODEL_FILE)))
     except importlib.metadata.PackageNotFoundError:
-        raise FileNotFoundError(
-            f"package {_DISTRIBUTION} is not installed: run `sh scripts/setup` again"
-        ) from None
+        raise FileNotFoundError(f"package {_DISTRIBUTION} is not installed: run `sh scripts/setup` again") from None
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: run `sh scripts/setup` again")
     return path
@@ -43,13 +39,9 @@ def model_path() -> Path:
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; wrong values end the process with exit code 2 and one plain line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m reki.embedded.llm_server", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m reki.embedded.llm_server", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1")
-    parser.add_argument(
-        "--slots", type=int, default=2, help="requests answered at the same time"
-    )
+    parser.add_argument("--slots", type=int, default=2, help="requests answered at the same time")
     parser.add_argument(
         "--context",
         type=int,
@@ -68,9 +60,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if not 1 <= parsed.slots <= 64:
         parser.error("--slots must be between 1 and 64")
     if not 256 <= parsed.context <= _MODEL_CONTEXT:
-        parser.error(
-            f"--context must be between 256 and {_MODEL_CONTEXT} tokens (what the model was trained for)"
-        )
+        parser.error(f"--context must be between 256 and {_MODEL_CONTEXT} tokens (what the model was trained for)")
     if parsed.threads < 1:
         parser.error("--threads must be at least 1")
     return parsed
@@ -98,18 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     params.n_ctx = options.slots * options.context
     params.cpuparams.n_threads = options.threads
     params.cpuparams_batch.n_threads = options.threads
-    params.cpuparams.poll = (
-        0  # the default spins between tokens and takes the other processes' cores
-    )
+    params.cpuparams.poll = 0  # the default spins between tokens and takes the other processes' cores
     params.cpuparams_batch.poll = 0
     params.n_gpu_layers = 0
     params.cache_ram_mib = _PROMPT_CACHE_MIB
     params.offline = True
     params.ui = False
     params.endpoint_slots = False  # it would show other requests' prompts
-    params.cors_origins = (
-        f"http://{HOST}:{options.port}"  # the default lets any web page read answers
-    )
+    params.cors_origins = f"http://{HOST}:{options.port}"  # the default lets any web page read answers
     params.cors_origins_explicit = True
     params.verbosity = 2  # warnings; the level above logs every request
     try:
