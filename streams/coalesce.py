@@ -21,7 +21,7 @@ class Coalescer:
     A request that arrives while another of the same user runs waits; when the run ends, every waiting request that it
     covers is finished with it, and the newest of the rest runs next on behalf of all. `newer` is set as soon as a newer
     request waits, so that a run stuck in a retry may give up in its favour (by returning). At most `concurrency` runs
-    are active at once. An exception of `work` reaches every request it was meant for.
+    are active at once. An exception of `work` reaches the request that it was given; older ones that it covers are done.
     """
 
     def __init__(self, work: Callable[[RefreshRequest, asyncio.Event], Awaitable[None]], concurrency: int) -> None:
@@ -76,10 +76,10 @@ class Coalescer:
         running.waiting = [pair for pair in running.waiting if pair[0].order > running.current.order]
         if not running.waiting:
             del self._users[user_id]  # before the futures: their callbacks may submit again
-        for _, future in covered:
+        for request, future in covered:
             if future.done():
                 continue
-            if error is None:
+            if error is None or request.order < running.current.order:
                 future.set_result(None)
             else:
                 future.set_exception(error)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from redis.commands.core import Script
 
 from knowledge.base import micros
+from streams.redis_calls import redis_errors
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -56,7 +57,8 @@ class DueCounts:
 class DueSet:
     """Marks, leases and deadlines. Synchronous, one round trip a call; safe with any number of processes.
 
-    All keys share one hash tag, so that one Lua call may touch them in a cluster.
+    All keys share one hash tag, so that one Lua call may touch them in a cluster. Redis trouble raises
+    `TransientError`.
     """
 
     def __init__(self, redis: "Redis", namespace: str, *, patience_s: float = 600.0) -> None:
@@ -70,7 +72,8 @@ class DueSet:
         return self._redis.register_script(resources.files("streams").joinpath("due.lua").read_text("utf-8"))
 
     def _call(self, *args: str | float) -> Any:  # noqa: ANN401 - whatever the operation returns
-        return self._script(keys=list(self.keys), args=list(args))
+        with redis_errors():
+            return self._script(keys=list(self.keys), args=list(args))
 
     def mark(self, user_id: str, when: datetime, drift: float | None = None) -> None:
         """Have `user_id` looked at from `when` on; an earlier mark stays, the drift is the newest."""
@@ -84,7 +87,8 @@ class DueSet:
             if mark.drift is not None:
                 pipe.zadd(moved, {mark.user_id: mark.drift})
             pipe.zadd(due, {mark.user_id: micros(mark.when) / _MICROS}, lt=True)
-        pipe.execute()
+        with redis_errors():
+            pipe.execute()
 
     def pop_due(self, now: datetime | None, budget: int, lease_s: float = 10.0) -> list[DueUser]:
         """Take at most `budget` users whose time has come, largest drift first, and lease each for `lease_s`.
@@ -125,7 +129,8 @@ class DueSet:
         pipe = self._redis.pipeline(transaction=False)
         for key in (self.keys[0], self.keys[2], self.keys[3]):
             pipe.zcard(key)
-        return DueCounts(*(int(count) for count in pipe.execute()))
+        with redis_errors():
+            return DueCounts(*(int(count) for count in pipe.execute()))
 
 
 def _text(value: bytes | str) -> str:

@@ -101,6 +101,17 @@ async def test_an_error_reaches_those_who_wait_and_does_not_stop_the_next() -> N
     await coalescer.submit(request("a", 11))
 
 
+async def test_an_error_of_the_newest_is_not_reported_for_the_older_ones_it_covered() -> None:
+    async def work(one: RefreshRequest, newer: asyncio.Event) -> None:
+        await asyncio.sleep(0.01)
+        raise TerminalError("answer_cut", "too long")
+
+    coalescer = Coalescer(work, 1)
+    newest, older = coalescer.submit(request("a", 12)), coalescer.submit(request("a", 11))
+    results = await asyncio.gather(newest, older, return_exceptions=True)
+    assert [type(result) for result in results] == [TerminalError, type(None)]
+
+
 async def test_closing_leaves_what_runs_unfinished() -> None:
     work = Work()
     coalescer = Coalescer(work, 1)

@@ -1,0 +1,75 @@
+"""What the refresh worker counts, for `/metrics` and the health page."""
+
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from streams.budget import TokenBudget
+from streams.refresher import Refreshed, RefreshEnd
+
+# From the recorded answer (tens of milliseconds) to a slow LLM behind a queue.
+_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class RefreshMetrics:
+    """Prometheus counters of one refresh worker, in a registry of their own."""
+
+    def __init__(self, budget: TokenBudget) -> None:
+        self._budget = budget
+        self.registry = CollectorRegistry()
+        made = {"registry": self.registry}
+        self.requests = Counter("reki_refresh_requests", "Refresh requests read.", **made)
+        self.ends = Counter("reki_refresh_ends", "Ended requests by outcome.", ["outcome"], **made)
+        self.dead_letters = Counter("reki_refresh_dead_letters", "Requests given up, by reason.", ["reason"], **made)
+        self.transient = Counter("reki_refresh_waits", "Waits for a store or the LLM, by reason.", ["reason"], **made)
+        self.calls = Counter("reki_refresh_llm_calls", "Answers paid for: live LLM calls.", **made)
+        self.recorded = Counter("reki_refresh_recorded", "Answers that cost no call: recorded or cached.", **made)
+        self.tokens = Counter("reki_refresh_tokens", "Tokens by kind (in, cached, out).", ["kind"], **made)
+        self.seconds = Histogram(
+            "reki_refresh_seconds", "From the request to the readable rows.", buckets=_SECONDS, **made
+        )
+        self.in_flight = Gauge("reki_refresh_in_flight", "Requests taken and not finished.", **made)
+        self.due = Gauge("reki_refresh_due", "Users in the due set, by part.", ["part"], **made)
+        self.leading = Gauge("reki_refresh_scheduler_leading", "1 where this worker runs the scheduler.", **made)
+
+    def ended(self, refreshed: Refreshed) -> None:
+        """Count one served request; a call's cost teaches the scheduler's budget."""
+        self.ends.labels(refreshed.end.value).inc()
+        extraction = refreshed.extraction
+        if refreshed.end is not RefreshEnd.WRITTEN or extraction is None:
+            return
+        knowledge = extraction.knowledge
+        (self.calls if extraction.called else self.recorded).inc()
+        spent = (0, 0, 0)
+        if extraction.called:
+            spent = (knowledge.tokens_in, knowledge.tokens_cached, knowledge.tokens_out)
+        for kind, count in zip(("in", "cached", "out"), spent, strict=True):
+            self.tokens.labels(kind).inc(count)
+        # Prompt tokens from the server's prefix cache cost next to nothing.
+        self._budget.learn(max(0, spent[0] - spent[1]) + spent[2])
+        self.seconds.observe(max(0.0, (datetime.now(UTC) - refreshed.request.requested_at).total_seconds()))
+
+    def summary(self) -> dict[str, float]:
+        """The counters that the health page and the demo show."""
+        return {
+            "requests": _value(self.requests),
+            "written": _value(self.ends.labels(RefreshEnd.WRITTEN.value)),
+            "no_newer_record": _value(self.ends.labels(RefreshEnd.NO_NEWER_RECORD.value)),
+            "llm_calls": _value(self.calls),
+            "recorded": _value(self.recorded),
+            "tokens_in": _value(self.tokens.labels("in")),
+            "tokens_cached": _value(self.tokens.labels("cached")),
+            "tokens_out": _value(self.tokens.labels("out")),
+            "dead_letters": sum(
+                sample.value
+                for metric in self.dead_letters.collect()
+                for sample in metric.samples
+                if sample.name.endswith("_total")
+            ),
+        }
+
+
+def _value(counter: Counter) -> float:
+    return sum(
+        sample.value for metric in counter.collect() for sample in metric.samples if sample.name.endswith("_total")
+    )
