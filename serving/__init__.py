@@ -1,0 +1,1 @@
+"""Triton: model repository, fast feature reader, server start, gRPC client."""
