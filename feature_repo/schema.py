@@ -165,6 +165,4 @@ VIEWS = (
 
 def physical_views() -> dict[str, tuple[View, str | None]]:
     """Every Feast view name -> (view, slot)."""
-    return {
-        view.physical(slot): (view, slot) for view in VIEWS for slot in (SLOTS if view.slotted else (None,))
-    }
+    return {view.physical(slot): (view, slot) for view in VIEWS for slot in (SLOTS if view.slotted else (None,))}
