@@ -1,66 +1,23 @@
 """The `getmany` loop of `docs/streams.md`: hand records to a handler, commit what is finished and nothing else."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
 
-@dataclass(frozen=True, order=True)
-class Place:
-    """A topic's partition."""
+from knowledge.base import TransientError
+from streams.progress import Place, Progress
 
-    topic: str
-    partition: int
+__all__ = ["ConsumeLoop", "Handler", "LoopOptions", "Place", "Progress"]
 
-
-class Progress:
-    """Which records are taken and which are finished, per partition; several may be in flight at once.
-
-    A partition is committable up to, and not including, its first unfinished record.
-    """
-
-    def __init__(self) -> None:
-        self.version = 0  # raised when everything in flight is void (rebalance, seek back)
-        self._open: dict[Place, set[int]] = {}
-        self._next: dict[Place, int] = {}
-        self._committed: dict[Place, int] = {}
-
-    def take(self, place: Place, offsets: Sequence[int]) -> None:
-        """Records were handed to the handler."""
-        if offsets:
-            self._open.setdefault(place, set()).update(offsets)
-            self._next[place] = max(offsets) + 1
-
-    def done(self, place: Place, offset: int, version: int | None = None) -> None:
-        """A record is finished; ignored if it was taken before the last `void` (pass the version of that time)."""
-        if version is None or version == self.version:
-            self._open.get(place, set()).discard(offset)
-
-    def committable(self) -> dict[Place, int]:
-        """Partition -> next offset to read, for partitions that moved since they were committed."""
-        result = {}
-        for place, after in self._next.items():
-            open_offsets = self._open.get(place)
-            target = min(open_offsets) if open_offsets else after
-            if target > self._committed.get(place, -1) and target > 0:
-                result[place] = target
-        return result
-
-    def committed(self, offsets: Mapping[Place, int]) -> None:
-        """These were committed."""
-        self._committed.update(offsets)
-
-    def pending(self) -> int:
-        """Records taken and not finished."""
-        return sum(map(len, self._open.values()))
-
-    def void(self) -> None:
-        """Forget everything in flight: it will be read again from the committed offsets."""
-        self.version += 1
-        self._open.clear()
-        self._next.clear()
-        self._committed.clear()
+log = logging.getLogger(__name__)
+_MAX_RETRY_S = 5.0
 
 
 class Handler(Protocol):
@@ -85,8 +42,8 @@ class Handler(Protocol):
         """Before a commit, under the lock: everything finished so far is written out."""
         ...
 
-    async def settle(self) -> None:
-        """Before a commit, outside the lock: wait until what was flushed is durable."""
+    async def settle(self, offsets: Mapping[Place, int]) -> None:
+        """Before `offsets` are committed, outside the lock: wait until what was flushed is durable."""
         ...
 
     async def assigned(self, places: Sequence[Place]) -> None:
@@ -98,7 +55,7 @@ class Handler(Protocol):
         ...
 
 
-@dataclass
+@dataclass(frozen=True)
 class LoopOptions:
     """How one loop reads and commits."""
 
@@ -112,22 +69,265 @@ class LoopOptions:
     rebalance_timeout_s: float = 30.0
     retry_s: float = 0.5
     client_id: str = "reki"
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
-class ConsumeLoop:
-    """`await run()` until `stop()`; see `Handler`. `assignment`, `lag()` and `idle_s()` feed the health page."""
+class ConsumeLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """`await run()` until `stop()`; see `Handler`. The rest feeds the health page."""
 
     def __init__(self, options: LoopOptions, handler: Handler) -> None:
         self.options = options
         self.handler = handler
         self.progress = Progress()
+        self.places: tuple[Place, ...] = ()
+        self.trouble = "not started"  # what keeps the loop from working, empty = nothing
+        self.records = 0
+        self.commits = 0
+        self.retreats = 0
+        self.polled_at = time.monotonic()
+        self.committed_at = time.monotonic()
         self._stopping = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._finished = asyncio.Event()  # enough is finished for an early commit
+        self._retreating = False
+        self._consumer: Any = None
+        self._fatal: Exception | None = None
+
+    # --- what others call
 
     async def run(self) -> None:
         """Read, handle, commit. Returns after `stop()`, with everything finished flushed and committed."""
-        raise NotImplementedError
+        if not await self._connect():
+            return
+        committer = asyncio.create_task(self._commit_regularly(), name="committer")
+        try:
+            reader = asyncio.create_task(self._read(), name="reader")
+            done, _ = await asyncio.wait({reader, committer}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # an unexpected error ends the loop, and by that the process
+            await reader
+            with suppress(TransientError):  # what is not committed now is repeated by the next owner, and ignored
+                await self._commit_finished()
+        finally:
+            for task in (reader, committer):
+                task.cancel()
+            await asyncio.gather(reader, committer, return_exceptions=True)
+            await self._consumer.stop()
 
     def stop(self) -> None:
         """Ask the loop to end after the running batch."""
         self._stopping.set()
+        self._finished.set()
+
+    def lag(self) -> dict[Place, int | None]:
+        """Records behind the newest known one, per partition; None = not known yet."""
+        result: dict[Place, int | None] = {}
+        for place in self.places:
+            high = self.highwater(place)
+            after = self.progress.position(place)
+            result[place] = None if high is None or after is None else max(0, high - after)
+        return result
+
+    def highwater(self, place: Place) -> int | None:
+        """The next offset that the broker will give out, as of the last fetch."""
+        try:
+            value = self._consumer.highwater(TopicPartition(place.topic, place.partition))
+        except (AssertionError, AttributeError, IllegalStateError):
+            return None
+        return None if value is None else int(value)
+
+    # --- reading
+
+    async def _connect(self) -> bool:
+        options = self.options
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=options.bootstrap,
+            group_id=options.group_id,
+            client_id=options.client_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=int(options.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(options.session_timeout_s * 1000 / 4),
+            rebalance_timeout_ms=int(options.rebalance_timeout_s * 1000),
+            metadata_max_age_ms=30_000,  # how soon added partitions are noticed
+        )
+        while not self._stopping.is_set():
+            try:
+                await consumer.start()
+                break
+            except (KafkaConnectionError, OSError) as error:
+                self._say(f"no broker at {options.bootstrap} ({error})")
+                await self._sleep(options.retry_s)
+        else:
+            await consumer.stop()
+            return False
+        self._consumer = consumer
+        consumer.subscribe(options.topics, listener=self)
+        self._say("waiting for partitions")
+        return True
+
+    async def _read(self) -> None:
+        wait = self.options.retry_s
+        while not self._stopping.is_set():
+            if self._fatal is not None:
+                raise self._fatal
+            if self._retreating:
+                await self._poll()  # keeps the membership alive; everything is paused
+                await self._sleep(wait)
+                wait = min(wait * 2, _MAX_RETRY_S)
+                await self._advance()
+                continue
+            self._pause(not self.handler.ready())
+            version = self.progress.version
+            batches = await self._poll()
+            if not batches:
+                continue
+            try:
+                async with self._lock:
+                    # Records fetched before a rebalance or a seek come again from the committed offset.
+                    if version == self.progress.version:
+                        await self._hand_over(batches)
+                        wait = self.options.retry_s
+            except TransientError as error:
+                await self._retreat(error)
+
+    async def _poll(self) -> dict[Any, list[Any]]:
+        try:
+            batches = await self._consumer.getmany(timeout_ms=100, max_records=self.options.poll_records)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            self._say(f"cannot read: {error!r}")
+            await self._sleep(self.options.retry_s)
+            return {}
+        self.polled_at = time.monotonic()
+        return dict(batches)
+
+    async def _hand_over(self, batches: Mapping[Any, Sequence[Any]]) -> None:
+        records = {Place(tp.topic, tp.partition): batch for tp, batch in batches.items() if batch}
+        for place, batch in records.items():
+            self.progress.take(place, [record.offset for record in batch])
+        await self.handler.handle(records, self.progress)
+        self.records += sum(map(len, records.values()))
+        self.trouble = ""
+        if self.progress.finished_since_commit() >= self.options.commit_records:
+            self._finished.set()
+
+    def _pause(self, paused: bool) -> None:
+        held = self._consumer.paused()
+        assigned = self._consumer.assignment()
+        if paused and assigned - held:
+            self._consumer.pause(*(assigned - held))
+        elif not paused and held:
+            self._consumer.resume(*held)
+
+    # --- committing
+
+    async def _commit_regularly(self) -> None:
+        while not self._stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), self.options.commit_interval_s)
+            self._finished.clear()
+            try:
+                await self._commit_finished()
+            except TransientError as error:
+                await self._retreat(error)
+
+    async def _commit_finished(self) -> None:
+        async with self._lock:
+            version, offsets = self.progress.version, self.progress.committable()
+            if not offsets or self._retreating:
+                return
+            await self.handler.flush()
+        # Outside the lock: waiting for Redis' fsync takes up to a second, and new events must not wait for it.
+        await self.handler.settle(offsets)
+        async with self._lock:
+            if version == self.progress.version:
+                await self._commit(offsets)
+
+    async def _commit(self, offsets: Mapping[Place, int]) -> None:
+        # Never without arguments: that would commit what was fetched, finished or not.
+        wanted = {TopicPartition(place.topic, place.partition): offset for place, offset in offsets.items()}
+        try:
+            await asyncio.wait_for(self._consumer.commit(wanted), 10.0)
+        except (CommitFailedError, IllegalStateError) as error:
+            log.info("not committed, the partitions have another owner: %s", error)
+            return
+        except (TimeoutError, KafkaError) as error:
+            self._say(f"cannot commit: {error!r}")
+            return
+        self.progress.committed(offsets)
+        self.commits += 1
+        self.committed_at = time.monotonic()
+
+    # --- going back
+
+    async def _retreat(self, error: TransientError) -> None:
+        """Nothing in flight counts any more: pause, and read again from the committed offsets later."""
+        async with self._lock:
+            self._say(str(error))
+            self.retreats += 1
+            self._retreating = True
+            self._pause(True)
+            await self._void()
+
+    async def _void(self) -> None:
+        self.progress.void()
+        await self.handler.voided()
+
+    async def _advance(self) -> None:
+        async with self._lock:
+            try:
+                for tp in self._consumer.assignment():
+                    # aiokafka's own seek_to_committed stays where it is if nothing, or offset 0, was committed.
+                    committed = await self._consumer.committed(tp)
+                    if committed is None:
+                        await self._consumer.seek_to_beginning(tp)
+                    else:
+                        self._consumer.seek(tp, committed)
+            except (KafkaError, IllegalStateError) as error:
+                self._say(f"cannot go back to the committed offsets yet: {error!r}")
+                return
+            self._retreating = False
+            self._pause(False)
+
+    # --- rebalances (aiokafka waits for these before it answers the group)
+
+    async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Finish, flush, commit; then nothing in flight is ours."""
+        async with self._ending_on_error(), self._lock:
+            offsets = self.progress.committable()
+            try:
+                if offsets and not self._retreating:
+                    await self.handler.flush()
+                    await self.handler.settle(offsets)
+                    await self._commit(offsets)
+            except TransientError as error:
+                log.warning("leaving partitions without a last commit, their next owner repeats: %s", error)
+            await self._void()
+            self.places = ()
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        """Note what is ours; the consumer starts at the committed offsets by itself."""
+        async with self._ending_on_error(), self._lock:
+            self.places = tuple(sorted(Place(tp.topic, tp.partition) for tp in assigned))
+            self._say("" if self.places else "no partitions: more workers than partitions, or no right to the group")
+            if self._retreating:
+                self._pause(True)
+            await self.handler.assigned(self.places)
+
+    @asynccontextmanager
+    async def _ending_on_error(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._fatal = error  # aiokafka would log what a listener raises, and read on
+            raise
+
+    def _say(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:  # once per outage, not hundreds of lines
+            log.warning("%s", trouble)
+        self.trouble = trouble
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)

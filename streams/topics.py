@@ -1,4 +1,4 @@
-"""The topic table: names, keys, retention, partitions; and the admin calls that make it true."""
+"""The topic table: names, keys, retention, partitions. `streams.topic_admin` makes it true."""
 
 from dataclasses import dataclass, field
 
@@ -18,6 +18,17 @@ class Topic:
     about: str
     retention_ms: int | None = None
     config: dict[str, str] = field(default_factory=dict)
+
+    def configs(self, replication: int) -> dict[str, str]:
+        """The topic's configuration for that many replicas."""
+        configs = {"cleanup.policy": self.cleanup, **self.config}
+        if self.retention_ms is not None:
+            configs["retention.ms"] = str(self.retention_ms)
+        if replication > 1:
+            # An acknowledged event is on two brokers, and a broker that missed it never leads.
+            configs["min.insync.replicas"] = str(min(2, replication - 1))
+            configs["unclean.leader.election.enable"] = "false"
+        return configs
 
 
 @dataclass(frozen=True)
