@@ -1,0 +1,1 @@
+"""Data sets as records: each adapter is a file."""
