@@ -21,7 +21,7 @@ class Coalescer:
     A request that arrives while another of the same user runs waits; when the run ends, every waiting request that it
     covers is finished with it, and the newest of the rest runs next on behalf of all. `newer` is set as soon as a newer
     request waits, so that a run stuck in a retry may give up in its favour (by returning). At most `concurrency` runs
-    are active at once. An exception of `work` reaches the request that it was given; older ones that it covers are done.
+    are active at once. An exception of `work` reaches the request it was given; older ones are done.
     """
 
     def __init__(self, work: Callable[[RefreshRequest, asyncio.Event], Awaitable[None]], concurrency: int) -> None:

@@ -18,8 +18,10 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class Leader:
-    """Take or keep the lease with `hold()`. Two holders for a moment (a stuck process that wakes) do no harm here:
-    taking due users is atomic; only the token budget would be exceeded.
+    """Take or keep the lease with `hold()`.
+
+    Two holders for a moment (a stuck process that wakes) do no harm here: taking due users is atomic, only the token
+    budget would be exceeded.
     """
 
     def __init__(self, redis: "Redis", key: str, lease_s: float = 5.0) -> None:

@@ -74,7 +74,7 @@ class RefreshHandler:
         """Every refresh has flushed its own rows before it counts as finished; there is nothing left to do."""
         self._raise_if_broken()
 
-    async def settle(self) -> None:
+    async def settle(self, offsets: Mapping[Place, int]) -> None:
         """Wait until the stores have what was written on disk."""
         if self._durable is not None:
             await self._durable()

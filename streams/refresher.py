@@ -16,7 +16,7 @@ from feature_repo.writer import EntityWrite, FeatureWriter, Outcome
 from knowledge.base import Clock, Knowledge, TerminalError, from_micros, micros
 from knowledge.source import Extraction, HistoryEntry, KnowledgeSource, NoNewerRecord, UserRequest
 from streams.due import DueSet
-from streams.faults import fault
+from streams.faults import Faults
 from streams.knowledge_rows import Floats, knowledge_from_row
 from streams.redis_calls import redis_errors
 from streams.redis_time import redis_micros
@@ -80,6 +80,7 @@ class Refresher:
         clock: Clock,
         io: Executor,
         cpu: Executor,
+        faults: Faults | None = None,
     ) -> None:
         self._redis = redis
         self._namespace = namespace
@@ -92,6 +93,7 @@ class Refresher:
         self._announce = announce
         self._full_every = full_every
         self._clock = clock
+        self._faults = faults or Faults()
         self._io = io
         self._cpu = cpu
 
@@ -118,7 +120,7 @@ class Refresher:
         except NoNewerRecord as none:
             await self.fail(request, none.reason)
             return Refreshed(RefreshEnd.NO_NEWER_RECORD, request)
-        fault("R1")
+        self._faults.hit("R1")
         if extraction.knowledge.source_rev <= look.state.refreshed_rev:
             await self.fail(request, RefreshEnd.NO_NEWER_RECORD)
             return Refreshed(RefreshEnd.NO_NEWER_RECORD, request)
@@ -187,11 +189,11 @@ class Refresher:
         summaries = await loop.run_in_executor(self._cpu, self._encoder.summaries, [user])
         end, written_at = await self._on_io(self._store_rows, request, state, user, summaries, extraction.prompt_hash)
         if end is RefreshEnd.WRITTEN:
-            fault("R2-flushed")
+            self._faults.hit("R2-flushed")
             await self._announce(request.user_id, feature_update(knowledge, self._encoder.release_id, written_at))
         if end is not RefreshEnd.FORGOTTEN:
             await self._on_io(self._note_success, request, state, user, written_at)
-            fault("R5-answered")
+            self._faults.hit("R5-answered")
         return Refreshed(end, request, extraction, written_at)
 
     def _store_rows(
@@ -209,7 +211,7 @@ class Refresher:
         vectors = self._encoder.item_vectors(expected_items(user.knowledge.expectations), slots[0])
         [rows] = self._encoder.rows([user], summaries, vectors, slots, micros(self._clock.now()))
         [results] = self._writer.write([EntityWrite("user", state.user_id, state.epoch, rows)])
-        fault("R2")
+        self._faults.hit("R2")
         self._writer.flush()
         outcomes = {result.outcome for result in results}
         written_at = max(result.event_time for result in results)
@@ -219,9 +221,7 @@ class Refresher:
         # Stale: what is stored has seen more. The state still learns of it below, or it would ask again.
         return RefreshEnd.OLD if outcomes == {Outcome.STALE} else RefreshEnd.WRITTEN, written_at
 
-    def _note_success(
-        self, request: RefreshRequest, state: UserState, user: Encodable, written_at: datetime
-    ) -> None:
+    def _note_success(self, request: RefreshRequest, state: UserState, user: Encodable, written_at: datetime) -> None:
         source_rev = user.knowledge.source_rev
         fields: dict[str, Any] = {
             "refreshed_rev": source_rev,

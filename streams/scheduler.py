@@ -17,7 +17,7 @@ from redis import Redis
 from knowledge.base import TransientError, from_micros, micros
 from streams.budget import TokenBudget
 from streams.due import DueSet, DueUser
-from streams.faults import fault
+from streams.faults import Faults
 from streams.leader import Leader
 from streams.policy import Decision, decide
 from streams.redis_time import redis_micros
@@ -67,6 +67,7 @@ class Scheduler:
         publish: Callable[[RefreshRequest], Awaitable[None]],
         budget: TokenBudget,
         executor: Executor,
+        faults: Faults | None = None,
     ) -> None:
         self._redis = redis
         self._store = store
@@ -75,6 +76,7 @@ class Scheduler:
         self._publish = publish
         self._budget = budget
         self._executor = executor
+        self._faults = faults or Faults()
         self._leader = Leader(redis, f"{due.keys[0]}:leader")
         self.metrics = SchedulerMetrics()
 
@@ -108,9 +110,9 @@ class Scheduler:
         return len(plan.requests)
 
     async def _send(self, request: RefreshRequest) -> None:
-        fault("R5-before-publish")
+        self._faults.hit("R5-before-publish")
         await self._publish(request)
-        fault("R5")
+        self._faults.hit("R5")
         await asyncio.get_running_loop().run_in_executor(self._executor, self._published, request)
 
     def _give_up(self) -> None:

@@ -85,9 +85,7 @@ class UserEncoder:
         """Rows of `user_knowledge` and `user_expected` for each user; `written_at` µs."""
         result = []
         for user, summary in zip(users, summaries, strict=True):
-            means, values = expected(
-                user.knowledge.expectations, user.own_values, vectors, self._anchors, self._shape
-            )
+            means, values = expected(user.knowledge.expectations, user.own_values, vectors, self._anchors, self._shape)
             result.append(
                 user_rows(
                     user.knowledge,
