@@ -18,6 +18,7 @@ from redis.commands.core import Script
 
 from knowledge.base import micros
 from streams.redis_calls import redis_errors
+from streams.redis_time import redis_micros
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -47,9 +48,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class DueCounts:
-    """`due`: marked, `leased`: being asked or answered, `waiting`: marked again meanwhile."""
+    """`due`: their time has come, `later`: to be looked at later, `leased`: asked about, `waiting`: marked meanwhile."""
 
     due: int
+    later: int
     leased: int
     waiting: int
 
@@ -126,11 +128,16 @@ class DueSet:
 
     def counts(self) -> DueCounts:
         """How many users are in which part."""
+        now = redis_micros(self._redis) / _MICROS
+        due, _, leases, waiting, _ = self.keys
         pipe = self._redis.pipeline(transaction=False)
-        for key in (self.keys[0], self.keys[2], self.keys[3]):
-            pipe.zcard(key)
+        pipe.zcount(due, "-inf", now)
+        pipe.zcard(due)
+        pipe.zcard(leases)
+        pipe.zcard(waiting)
         with redis_errors():
-            return DueCounts(*(int(count) for count in pipe.execute()))
+            ripe, marked, leased, waited = (int(count) for count in pipe.execute())
+        return DueCounts(ripe, marked - ripe, leased, waited)
 
 
 def _text(value: bytes | str) -> str:

@@ -15,13 +15,13 @@ from feature_repo.reader import FeatureReader
 from feature_repo.writer import EntityWrite, FeatureWriter, Outcome
 from knowledge.base import Clock, Knowledge, TerminalError, from_micros, micros
 from knowledge.source import Extraction, HistoryEntry, KnowledgeSource, NoNewerRecord, UserRequest
+from streams.control import Slots
 from streams.due import DueSet
 from streams.faults import Faults
 from streams.knowledge_rows import Floats, knowledge_from_row
 from streams.redis_calls import redis_errors
 from streams.redis_time import redis_micros
 from streams.requests import RefreshRequest
-from streams.slots import active_slots
 from streams.state import UserState
 from streams.store import StateStore
 from streams.user_encoder import Encodable, UserEncoder, expected_items, own_values
@@ -68,7 +68,7 @@ class Refresher:
         self,
         *,
         redis: Redis,
-        namespace: str,
+        slots: Slots,
         store: StateStore,
         due: DueSet,
         reader: FeatureReader,
@@ -83,7 +83,7 @@ class Refresher:
         faults: Faults | None = None,
     ) -> None:
         self._redis = redis
-        self._namespace = namespace
+        self._slots = slots
         self._store = store
         self._due = due
         self._reader = reader
@@ -207,7 +207,7 @@ class Refresher:
         if prompt_hash is not None and prompt_hash not in state.prompt_hashes:
             # Before the rows: a cached answer whose hash is nowhere could not be erased with its user.
             self._store.update(state.user_id, state.epoch, prompt_hashes=[prompt_hash])
-        slots = active_slots(self._redis, self._namespace)
+        slots = self._slots.current()  # in the writing thread: a roll-out taken up there is not missed (window R7)
         vectors = self._encoder.item_vectors(expected_items(user.knowledge.expectations), slots[0])
         [rows] = self._encoder.rows([user], summaries, vectors, slots, micros(self._clock.now()))
         [results] = self._writer.write([EntityWrite("user", state.user_id, state.epoch, rows)])

@@ -1,7 +1,6 @@
 """The due set on a real server: no mark is lost, whatever dies between decision and answer (window R5)."""
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,18 +17,6 @@ START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
-
-
-@pytest.fixture
-def client(valkey: Any) -> Iterator[redis.Redis]:
-    connection = redis.Redis.from_url(valkey.url)
-    yield connection
-    connection.close()
-
-
-@pytest.fixture
-def due(client: redis.Redis) -> DueSet:
-    return DueSet(client, f"t{uuid.uuid4().hex[:8]}")
 
 
 def names(due: DueSet, seconds: float, budget: int = 10, lease_s: float = 10.0) -> list[str]:
