@@ -1,0 +1,55 @@
+"""JSON schemas of answers, and the check for what cannot be mended without asking again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+
+def closed_object(properties: Mapping[str, Schema]) -> dict[str, Any]:
+    """An object with exactly these properties, all required (what OpenAI's strict mode wants)."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def short_text(limit: int) -> dict[str, Any]:
+    """A text of 1 to `limit` characters."""
+    return {"type": "string", "minLength": 1, "maxLength": limit}
+
+
+def one_of(values: tuple[int, ...]) -> dict[str, Any]:
+    """One of these whole numbers."""
+    return {"type": "integer", "enum": list(values)}
+
+
+def pick(ids: tuple[str, ...], count: int) -> dict[str, Any]:
+    """`count` of these ids."""
+    return {"type": "array", "items": {"type": "string", "enum": list(ids)}, "minItems": count, "maxItems": count}
+
+
+def violations(data: object, schema: Schema, where: str = "answer") -> list[str]:
+    """What is wrong with `data` beyond repair: missing or mistyped texts, lists and sections.
+
+    Numbers and list entries are not looked at: a wrong one is dropped and counted without another call. Nor are
+    additional properties (never read) and lengths (cut).
+    """
+    kind = schema["type"]
+    if kind == "object":
+        if not isinstance(data, dict):
+            return [f"{where} is not an object"]
+        found: list[str] = []
+        for name, part in schema["properties"].items():
+            if name in data:
+                found += violations(data[name], part, f"{where}.{name}")
+            elif part["type"] != "integer":
+                found.append(f"{where}.{name} is missing")
+        return found
+    if kind == "array":
+        return [] if isinstance(data, list) else [f"{where} is not a list"]
+    if kind == "string":
+        return [] if isinstance(data, str) else [f"{where} is not a text"]
+    return []

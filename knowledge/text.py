@@ -1,0 +1,43 @@
+"""Untrusted text on its way into a prompt, and an LLM's text on its way out.
+
+Titles and profile values are written by others. They are data: quoted, short, on one line, and unable to form what a
+chat template or a JSON reader would take for structure.
+"""
+
+import json
+import re
+import unicodedata
+
+_EMAIL = re.compile(r"[^\s@\"'<>()]+@[^\s@\"'<>()]+\.[^\s@\"'<>()]+")
+_LINK = re.compile(r"(?:\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://|\bwww\.)\S+")
+# Chat templates mark roles with <|...|>, <s>, [INST], <<SYS>>: without these characters no text can forge a mark.
+_MARKS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "`": "'"})
+
+
+def clean(text: str, limit: int, forbidden: str = "") -> str:
+    """One line of at most `limit` characters without control or invisible characters, addresses or role marks.
+
+    `forbidden` (a user's id) is cut out wherever it stands by itself. Ids of fewer than four characters are not: they
+    cannot be told from the numbers in a title, and name nobody.
+    """
+    # Normalise first: full-width and other look-alike forms of the marks become the plain ones.
+    text = unicodedata.normalize("NFKC", text[: 16 * limit])
+    text = "".join(_visible(character) for character in text)
+    text = _LINK.sub("(link)", _EMAIL.sub("(e-mail)", text))
+    if len(forbidden) >= 4:
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(forbidden)}(?![A-Za-z0-9])", "(id)", text)
+    text = " ".join(text.translate(_MARKS).split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def quoted(text: str, limit: int, forbidden: str = "") -> str:
+    """`clean` text as a JSON string, quotes included."""
+    return json.dumps(clean(text, limit, forbidden), ensure_ascii=False)
+
+
+def _visible(character: str) -> str:
+    kind = unicodedata.category(character)
+    if kind in ("Zs", "Zl", "Zp") or character in "\t\n\r\v\f":
+        return " "
+    # Cc control, Cf invisible and direction marks, Cs lone surrogates, Co private use, Cn unassigned.
+    return "" if kind.startswith("C") else character
