@@ -5,23 +5,19 @@ Run by set-up. What the cache holds is not encoded again, so an interrupted run 
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from knowledge.base import RekiError
 from knowledge.recorded import RecordedStore
+from reki.settings import load_settings
 
-# Written to the cache after each: what an interrupted run loses at most (about 3 s of work).
-CHUNK = 1024
+Progress = Callable[[int, int], None]
 _LABEL = "encoding the recorded texts"
-
-
-class _Report(Protocol):
-    def __call__(self, done: int) -> None: ...
 
 
 def recorded_texts(store: RecordedStore) -> list[str]:
@@ -35,49 +31,39 @@ def recorded_texts(store: RecordedStore) -> list[str]:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[_Report]:
+def _progress() -> Iterator[Progress]:
     """A bar on a terminal; without one a plain line at every tenth."""
     console = Console()
     if console.is_terminal:
         columns = (TextColumn(f"  {_LABEL}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(_LABEL, total=total)
-            yield lambda done: bar.update(task, completed=done)
+        with Bar(*columns, console=console) as bar:
+            task = bar.add_task(_LABEL, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
         return
-    tenth = 0
+    said = 0
 
-    def line(done: int) -> None:
-        nonlocal tenth
-        if done * 10 // total > tenth:
-            tenth = done * 10 // total
+    def line(done: int, total: int) -> None:
+        nonlocal said
+        if total and done * 10 // total > said:
+            said = done * 10 // total
             print(f"  {_LABEL}: {done} of {total}", flush=True)
 
     yield line
-
-
-def encode_recorded(texts: Sequence[str], report: _Report) -> None:
-    """Bring `texts` into the encoding cache."""
-    # Here and not above: they load torch, which takes seconds that an error message should not wait for.
-    from encoders.sentence import SentenceEncoder
-    from encoders.text_cache import EncodingCache
-
-    from reki.settings import load_settings
-
-    settings = load_settings()
-    encoder = SentenceEncoder()
-    cache = EncodingCache(settings.encodings_dir)
-    for start in range(0, len(texts), CHUNK):
-        cache.encode(encoder, texts[start : start + CHUNK])
-        report(min(start + CHUNK, len(texts)))
 
 
 def main() -> int:
     """Entry point; returns the exit code."""
     begin = time.monotonic()
     try:
+        settings = load_settings()
         texts = recorded_texts(RecordedStore.load())
-        with _progress(len(texts)) as report:
-            encode_recorded(texts, report)
+        # Here and not above: torch takes seconds to load, which an error message should not wait for.
+        from encoders.sentence import SentenceEncoder
+        from encoders.text_cache import EncodingCache
+
+        encoder = SentenceEncoder(settings.encoders.encoder_id, settings.encoders.encoder_batch)
+        with _progress() as progress:
+            EncodingCache(settings.encoders.encodings_dir).encode(encoder, texts, progress)
     except RekiError as error:
         print(f"set-up: {error.message}", file=sys.stderr)
         return 2

