@@ -33,11 +33,12 @@ def _state(entry: Path) -> str:
 
 
 def started_at(pid: int) -> int | None:
-    """The kernel's start time of a process (in ticks since boot): with the pid it names one process for good."""
+    """The kernel's start time of a living process (in ticks since boot): with the pid it names one for good."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+    return int(fields[19]) if fields[0] not in "ZX" else None
 
 
 def end(pids: list[int], patience_s: float) -> None:

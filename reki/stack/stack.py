@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,31 +11,17 @@ import xmlrpc.client
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from knowledge.base import RekiError, TerminalError, TransientError
+from knowledge.base import TerminalError, TransientError
 from reki.embedded.ports import is_free
 from reki.embedded.service import Service, last_line, wait_ready
 from reki.settings import Settings
-from reki.stack import processes, services, supervisord
+from reki.stack import control, processes, services, supervisord
 from reki.stack.listener import FATAL_FILE
 from reki.stack.ports import StackPorts
 
 Progress = Callable[[int, int, str], None]
-_STATE_FILE = "stack.json"
-_STOP_S = 60.0
-
-
-@dataclass(frozen=True)
-class ServiceStatus:
-    """How one service is. `detail` says why where it does not run."""
-
-    name: str
-    state: str
-    pid: int | None
-    up_s: float
-    detail: str = ""
 
 
 class Stack:
@@ -61,6 +46,7 @@ class Stack:
         self.broker_name = services.broker_name(self.settings)
         self._services = services.build(self.settings, self.ports, self.run_dir, self.data_dir, names)
         self.ready_s: dict[str, float] = {}
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def models_dir(self) -> Path:
@@ -79,25 +65,27 @@ class Stack:
         wanted = [service for service in self._services if only is None or _generic(service.name) in only]
         report = progress or (lambda done, total, note: None)
         report(0, len(wanted), "starting")
-        control = self._supervisor(detached)
-        running = {process["name"] for process in control.processes() if process["statename"] == "RUNNING"}
+        supervisor = self._supervisor(detached)
+        running = {process["name"] for process in supervisor.processes() if process["statename"] == "RUNNING"}
         missing = [service for service in wanted if service.name not in running]
         with ThreadPoolExecutor(max_workers=4) as pool:
             list(pool.map(lambda service: service.prepare(), missing))
         begin = time.monotonic()
         for service in missing:
-            control.start(service.name)
+            supervisor.start(service.name)
         for done, service in enumerate(wanted):
             report(done, len(wanted), f"waiting for {service.title or service.name}")
-            wait_ready(service, lambda service=service: self._exit_code(control, service), self._log(service.name))  # type: ignore[misc] # a default argument binds the loop's value
+            wait_ready(service, lambda service=service: self._exit_code(supervisor, service), self._log(service.name))  # type: ignore[misc] # a default argument binds the loop's value
             self.ready_s[service.name] = time.monotonic() - begin
-        control.close()
         report(len(wanted), len(wanted), "ready")
         return {service.name: self.ready_s[service.name] for service in wanted}
 
     def down(self) -> None:
         """Stop everything, users of the stores first; returns when no process is left. Does nothing if none runs."""
-        down(self.run_dir)
+        control.down(self.run_dir)
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
 
     @contextmanager
     def running(self, progress: Progress | None = None, only: Sequence[str] | None = None) -> Iterator["Stack"]:
@@ -108,18 +96,17 @@ class Stack:
         finally:
             self.down()
 
-    def status(self) -> list[ServiceStatus]:
+    def status(self) -> list[control.ServiceStatus]:
         """How every service is; empty if the stack is not up."""
-        return status(self.run_dir)
+        return control.status(self.run_dir)
 
     def restart(self, name: str) -> None:
         """Stop one service and start it again, ready."""
         service = self._named(name)
-        control = self._control()
-        control.stop(service.name)
-        control.start(service.name)
-        wait_ready(service, lambda: self._exit_code(control, service), self._log(service.name))
-        control.close()
+        supervisor = self._control()
+        supervisor.stop(service.name)
+        supervisor.start(service.name)
+        wait_ready(service, lambda: self._exit_code(supervisor, service), self._log(service.name))
 
     def wait_ready(self, name: str) -> float:
         """Wait until a service (again) answers its probe; returns the seconds waited."""
@@ -145,22 +132,22 @@ class Stack:
         return self.logs_dir / f"{name}.log"
 
     def _control(self) -> supervisord.Control:
-        known = _read(self.run_dir)
+        known = control.read(self.run_dir)
         if known is None:
             raise TerminalError("not_up", "the stack is not up")
         return supervisord.Control(supervisord.socket_of(Path(known["socket_dir"])))
 
-    def _exit_code(self, control: supervisord.Control, service: Service) -> int | None:
-        fatal = _fatal(self.run_dir).get(service.name)
+    def _exit_code(self, supervisor: supervisord.Control, service: Service) -> int | None:
+        fatal = control.fatal(self.run_dir).get(service.name)
         if fatal:
-            raise TransientError("service_died", _died(service.name, fatal))
-        state = next(one for one in control.processes() if one["name"] == service.name)
+            raise TransientError("service_died", control.died(service.name, fatal))
+        state = next(one for one in supervisor.processes() if one["name"] == service.name)
         # EXITED alone is no end: the listener is about to start it again.
         return int(state["exitstatus"]) if state["statename"] in {"FATAL", "STOPPED", "UNKNOWN"} else None
 
     def _supervisor(self, detached: bool) -> supervisord.Control:
         """The control of this stack's supervisord, started if it does not run."""
-        if _read(self.run_dir) is not None:
+        if control.read(self.run_dir) is not None:
             return self._control()
         left = processes.marked(self.run_dir)
         if left:
@@ -184,20 +171,21 @@ class Stack:
                 env={**os.environ, processes.MARK: str(self.run_dir)},
                 start_new_session=True,  # Ctrl-C is ours to handle: supervisor would stop everything at once
             )
+        self._process = process
         state = {"pid": process.pid, "started": processes.started_at(process.pid), "socket_dir": str(socket_dir)}
-        (self.run_dir / _STATE_FILE).write_text(json.dumps(state))
-        control = supervisord.Control(supervisord.socket_of(socket_dir))
+        (self.run_dir / control.STATE_FILE).write_text(json.dumps(state))
+        supervisor = supervisord.Control(supervisord.socket_of(socket_dir))
         deadline = time.monotonic() + 30
         while True:
             try:
-                control.processes()
+                supervisor.processes()
             except (OSError, xmlrpc.client.Error) as error:
                 if process.poll() is not None or time.monotonic() > deadline:
                     why = last_line(self.logs_dir / "supervisord.out")
                     raise TransientError("no_supervisor", f"the supervisor did not start: {why or error}") from error
                 time.sleep(0.05)
             else:
-                return control
+                return supervisor
 
     def _check_ports(self) -> None:
         taken = [port for port in vars(self.ports).values() if not is_free(port)]
@@ -211,83 +199,3 @@ class Stack:
 
 def _generic(name: str) -> str:
     return "broker" if name in {"kafka", "tansu"} else name
-
-
-def _read(run_dir: Path) -> dict[str, object] | None:
-    """The state of the stack in `run_dir` if its supervisord lives; a number used again is not taken for it."""
-    try:
-        state = json.loads((run_dir / _STATE_FILE).read_text())
-        alive = processes.started_at(int(state["pid"])) == state["started"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return state if alive else None
-
-
-def _fatal(run_dir: Path) -> dict[str, dict[str, str]]:
-    try:
-        found: dict[str, dict[str, str]] = json.loads((run_dir / FATAL_FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
-
-
-def _died(name: str, fatal: dict[str, str]) -> str:
-    said = f": {fatal['last_line']}" if fatal["last_line"] else ""
-    return f"{name} died three times in 30 s and is not started again ({fatal['ended']}){said} (log: {fatal['log']})"
-
-
-def is_up(run_dir: Path) -> bool:
-    """Whether a stack with this run folder has a living supervisor."""
-    return _read(run_dir.resolve()) is not None
-
-
-def failures(run_dir: Path) -> dict[str, str]:
-    """Services that were given up, each with one sentence that says how they died."""
-    return {name: _died(name, fatal) for name, fatal in _fatal(run_dir.resolve()).items()}
-
-
-def status(run_dir: Path) -> list[ServiceStatus]:
-    """How the services of the stack with this run folder are; empty if it is not up."""
-    run_dir = run_dir.resolve()
-    state = _read(run_dir)
-    if state is None:
-        return []
-    fatal = failures(run_dir)
-    control = supervisord.Control(supervisord.socket_of(Path(str(state["socket_dir"]))))
-    try:
-        found = control.processes()
-    except (OSError, xmlrpc.client.Error) as error:
-        raise TransientError("no_supervisor", f"the stack's supervisor does not answer: {error}") from error
-    finally:
-        control.close()
-    return [
-        ServiceStatus(
-            name=one["name"],
-            state="given up" if one["name"] in fatal else one["statename"].lower(),
-            pid=one["pid"] or None,
-            up_s=float(one["now"] - one["start"]) if one["pid"] else 0.0,
-            detail=fatal.get(one["name"], ""),
-        )
-        for one in found
-    ]
-
-
-def down(run_dir: Path) -> bool:
-    """Stop the stack with this run folder and whatever is left of it; whether there was anything to stop."""
-    run_dir = run_dir.resolve()
-    state = _read(run_dir)
-    found = processes.marked(run_dir)
-    if state is not None:
-        # supervisord ends its groups in order; the rest follows below if it cannot.
-        processes.end([int(str(state["pid"]))], patience_s=_STOP_S)
-    processes.end(processes.marked(run_dir), patience_s=20)
-    try:
-        recorded = json.loads((run_dir / _STATE_FILE).read_text())
-        shutil.rmtree(recorded["socket_dir"], ignore_errors=True)
-        (run_dir / _STATE_FILE).unlink()
-    except (OSError, ValueError, KeyError):
-        pass
-    left = processes.marked(run_dir)
-    if left:
-        raise RekiError("still_running", f"these processes of the stack could not be ended: {left}")
-    return bool(found)

@@ -93,13 +93,22 @@ class Control:
     """Asks a running supervisord; raises `OSError` where there is none, `xmlrpc.client.Fault` where it refuses."""
 
     def __init__(self, socket: Path) -> None:
-        transport = SupervisorTransport(None, None, f"unix://{socket}")
-        self._proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        self._url = f"unix://{socket}"
+
+    def _ask(self, method: str, *arguments: object) -> Any:  # noqa: ANN401 - XML-RPC answers what it likes
+        # A connection for each question: supervisor's transport does not recover from one that failed.
+        transport = SupervisorTransport(None, None, self._url)
+        try:
+            return getattr(xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)(
+                *arguments
+            )
+        finally:
+            transport.close()
 
     def start(self, name: str) -> None:
         """Start a service without waiting for it; one that runs already is left alone."""
         try:
-            self._proxy.supervisor.startProcess(f"{group_of(name)}:{name}", False)
+            self._ask("startProcess", f"{group_of(name)}:{name}", False)
         except xmlrpc.client.Fault as fault:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise
@@ -107,16 +116,12 @@ class Control:
     def stop(self, name: str) -> None:
         """Stop a service and wait for its end; one that does not run is left alone."""
         try:
-            self._proxy.supervisor.stopProcess(f"{group_of(name)}:{name}", True)
+            self._ask("stopProcess", f"{group_of(name)}:{name}", True)
         except xmlrpc.client.Fault as fault:
             if "NOT_RUNNING" not in fault.faultString:
                 raise
 
     def processes(self) -> list[dict[str, Any]]:
         """What supervisor knows of every service: name, statename, pid, start, exitstatus, ..."""
-        found = cast("list[dict[str, Any]]", self._proxy.supervisor.getAllProcessInfo())
+        found = cast("list[dict[str, Any]]", self._ask("getAllProcessInfo"))
         return [process for process in found if process["group"] in {USERS, STORES}]
-
-    def close(self) -> None:
-        """Drop the connection."""
-        self._proxy("close")()
