@@ -13,6 +13,18 @@ from knowledge.text import clean
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A valid answer. Tokens are what it cost, a repair call included; `cached`: not from the server this time."""
+
+    data: dict[str, Any]
+    tokens_in: int
+    tokens_cached: int
+    tokens_out: int
+    model: str
+    cached: bool = False
+
+
+@dataclass(frozen=True)
 class ReadAnswer:
     """An answer as records. `repairs` counts what was dropped or cut, by reason."""
 

@@ -53,6 +53,8 @@ class KnowledgeSettings(BaseModel):
     def _complete(self) -> Self:
         if self.llm == "openai" and not (self.llm_base_url and self.llm_model):
             raise ValueError("llm = openai needs llm_base_url (such as http://host:8000/v1) and llm_model")
+        if self.llm == "recorded" and self.knowledge_recorded is False:
+            raise ValueError("llm = recorded with knowledge_recorded = false leaves nobody to answer")
         if self.llm_base_url:
             parts = urlsplit(self.llm_base_url)
             if parts.scheme not in ("http", "https") or not parts.hostname:

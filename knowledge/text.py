@@ -8,10 +8,11 @@ import json
 import re
 import unicodedata
 
-_EMAIL = re.compile(r"[^\s@\"'<>()]+@[^\s@\"'<>()]+\.[^\s@\"'<>()]+")
+# Without a dot, too: a cut address still names somebody.
+_EMAIL = re.compile(r"[^\s@\"'<>()]+@[^\s@\"'<>()]+")
 _LINK = re.compile(r"(?:\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://|\bwww\.)\S+")
 # Chat templates mark roles with <|...|>, <s>, [INST], <<SYS>>: without these characters no text can forge a mark.
-_MARKS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "`": "'"})
+_MARKS = str.maketrans({"<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "`": "'"})
 
 
 def clean(text: str, limit: int, forbidden: str = "") -> str:
@@ -21,11 +22,12 @@ def clean(text: str, limit: int, forbidden: str = "") -> str:
     cannot be told from the numbers in a title, and name nobody.
     """
     # Normalise first: full-width and other look-alike forms of the marks become the plain ones.
-    text = unicodedata.normalize("NFKC", text[: 16 * limit])
+    # Cut before and after: one character can become 18, and the patterns below take quadratic time at worst.
+    text = unicodedata.normalize("NFKC", text[: 4 * limit])[: 4 * limit]
     text = "".join(_visible(character) for character in text)
     text = _LINK.sub("(link)", _EMAIL.sub("(e-mail)", text))
     if len(forbidden) >= 4:
-        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(forbidden)}(?![A-Za-z0-9])", "(id)", text)
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(forbidden)}(?![A-Za-z0-9])", "(id)", text, flags=re.IGNORECASE)
     text = " ".join(text.translate(_MARKS).split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
