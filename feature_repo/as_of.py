@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import pandas as pd
 import pyarrow as pa
 from feast.feature_view import FeatureView
+from feast.infra.data_sources.contrib.lance.lance_source import LanceSource
 
 from feature_repo.lance_scan import scan
 
 
-def entity_times(entity_df: pd.DataFrame, time_column: str) -> pd.Series:  # type: ignore[type-arg]  # pandas-stubs
+def entity_times(entity_df: pd.DataFrame, time_column: str) -> pd.Series:
     """The rows' times in UTC, µs; a time without a zone counts as UTC, as everywhere in Feast's historical reads."""
     return pd.to_datetime(entity_df[time_column], utc=True).dt.as_unit("us")
 
@@ -17,7 +18,7 @@ def entity_times(entity_df: pd.DataFrame, time_column: str) -> pd.Series:  # typ
 def as_of(
     entity_df: pd.DataFrame,
     time_column: str,
-    times: "pd.Series[pd.Timestamp]",
+    times: pd.Series,
     views: Sequence[FeatureView],
     feature_refs: Sequence[str],
     full_feature_names: bool,
@@ -33,7 +34,9 @@ def as_of(
     result = pa.Table.from_pandas(frame, preserve_index=False)
     for view in views:
         source = view.batch_source
-        prefix = view.projection.name_to_use()
+        if not isinstance(source, LanceSource):
+            raise TypeError(f"view {view.name} is not over Lance")
+        prefix = str(view.projection.name_to_use())  # type: ignore[no-untyped-call]
         features = [ref.split(":")[1] for ref in feature_refs if ref.startswith(f"{prefix}:")]
         key_map = view.projection.join_key_map or {column.name: column.name for column in view.entity_columns}
         ((key, entity_column),) = key_map.items()
@@ -56,8 +59,8 @@ def _positions(
     key: str,
     time_field: str,
     created_field: str | None,
-    ids: "pd.Series[str]",
-    times: "pd.Series[pd.Timestamp]",
+    ids: pd.Series,
+    times: pd.Series,
 ) -> pa.Array:
     """For each entity row the index of its feature row; null where there is none."""
     right = pd.DataFrame(

@@ -5,6 +5,7 @@ feature_store.yaml beside this file. The one module of this folder that Feast im
 """
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 from feast import Entity, FeatureService, FeatureView, Field, Project, PushSource, ValueType
@@ -104,6 +105,8 @@ knowledge = FeatureService(
 # As soon as one Permission exists, Feast's servers deny what none of them allows. Roles come from the login (OIDC or
 # Kubernetes) that `auth` in feature_store.yaml names; without one, whoever reaches a store may read it.
 _PERSONAL = [view.name for view in schema.VIEWS if view.personal] + [knowledge.name]
+_READABLE: list[Any] = [FeatureView, FeatureService]  # Any: Feast annotates types as instances
+_WRITABLE: list[Any] = [FeatureView, DataSource]
 _OPEN = f"(?!({'|'.join(_PERSONAL)})$).*"
 
 describe = Permission(
@@ -113,21 +116,21 @@ describe = Permission(
 )
 read_features = Permission(
     name="read_features",
-    types=[FeatureView, FeatureService],
+    types=_READABLE,
     name_patterns=[_OPEN],
     actions=READ,
     policy=RoleBasedPolicy(["reki_reader", "reki_personal", "reki_writer", "reki_admin"]),
 )
 read_personal = Permission(
     name="read_personal",
-    types=[FeatureView, FeatureService],
+    types=_READABLE,
     name_patterns=_PERSONAL,
     actions=READ,
     policy=RoleBasedPolicy(["reki_personal", "reki_admin"]),
 )
 write_features = Permission(
     name="write_features",
-    types=[FeatureView, DataSource],
+    types=_WRITABLE,
     actions=WRITE,
     policy=RoleBasedPolicy(["reki_writer", "reki_admin"]),
 )

@@ -34,7 +34,7 @@ def scan(
     if end is not None:
         conditions.append(pc.field(source.timestamp_field) <= pa.scalar(_utc(end), time_type))
     if key is not None and len(ids) <= _MOST_IDS:
-        conditions.append(pc.field(key).isin(list(ids)))
+        conditions.append(pc.field(key).isin(pa.array(ids, pa.string())))
     where = None
     for condition in conditions:
         where = condition if where is None else where & condition

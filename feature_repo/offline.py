@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import lance
 import pyarrow as pa
 
+from feature_repo.compactor import Compaction, compact, retried
 from feature_repo.keys import JOIN_KEYS
 from feature_repo.schema import Kind, View, physical_views
 from knowledge.base import TransientError, check_id
@@ -129,8 +131,9 @@ class OfflineBuffer:
                 if kept:
                     self._rows[name] = kept
                 if self.path(name).exists():
+                    path = str(self.path(name))
                     try:
-                        lance.dataset(str(self.path(name))).delete(where)
+                        retried(lambda path=path: lance.dataset(path).delete(where))  # type: ignore[misc]
                     except OSError as error:
                         raise _unavailable(f"delete rows of {name}", error) from error
 
@@ -143,7 +146,12 @@ class OfflineBuffer:
         rows: list[dict[str, Any]] = (
             lance.dataset(str(self.path(view))).to_table(filter=f"{JOIN_KEYS[logical.entity]} = '{quoted}'").to_pylist()
         )
-        return max(rows, key=lambda row: (row["epoch"], row["source_rev"], row["event_timestamp"]), default=None)
+        return max(rows, key=_order, default=None)
+
+    def compact(self, view: str, keep_versions_s: float = 600.0, purge: bool = False) -> Compaction:
+        """Remove the doubles of one physical view, merge its files; see `feature_repo.compactor.compact`."""
+        logical, _ = physical_views()[view]
+        return compact(self.path(view), JOIN_KEYS[logical.entity], keep_versions_s, purge)
 
     def close(self) -> None:
         """Flush."""
@@ -158,6 +166,15 @@ class OfflineBuffer:
             lance.write_dataset(table, str(self.path(view)), mode="append")
         except OSError as error:
             raise _unavailable(f"take {len(rows)} rows of {view}", error) from error
+
+
+def _order(row: Mapping[str, Any]) -> tuple[int, int, datetime]:
+    # Rows that another team pushed carry neither epoch nor rev: they are older than any of ours.
+    return (
+        -1 if row["epoch"] is None else row["epoch"],
+        -1 if row["source_rev"] is None else row["source_rev"],
+        row["event_timestamp"],
+    )
 
 
 def _unavailable(what: str, error: OSError) -> TransientError:

@@ -58,7 +58,7 @@ class FeatureReader:
         try:
             pipe = self._redis.pipeline(transaction=False)
             for entity_id in ids:
-                pipe.hmget(self._keys.row_key(entity, entity_id), fields)
+                pipe.execute_command("HMGET", self._keys.row_key(entity, entity_id), *fields)  # type: ignore[no-untyped-call]
             return list(pipe.execute())
         except redis.RedisError as error:
             raise TransientError("redis_unavailable", f"Redis did not answer ({error}): retry") from error
