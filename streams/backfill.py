@@ -11,13 +11,24 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from encoders.history import effective
+from redis import Redis
+
 from feature_repo.records import EntityWrite, FeatureRow, Outcome, RowResult
 from feature_repo.writer import FeatureWriter
-from knowledge.base import Clock, ItemProfile, Knowledge, Polarity, SystemClock, TransientError, micros
+from knowledge.base import (
+    Clock,
+    ItemProfile,
+    Knowledge,
+    Polarity,
+    SystemClock,
+    TerminalError,
+    TransientError,
+    micros,
+)
 from streams.knowledge_rows import Floats, item_rows, profile_row
-from streams.projection import user_feature_rows
-from streams.state import RingEntry, UserState
+from streams.projection import Projection
+from streams.redis_time import redis_micros
+from streams.state import RingEntry, UserResult, UserState
 from streams.store import StateStore
 from streams.user_encoder import Encodable, UserEncoder, expected_items, own_values
 
@@ -131,38 +142,38 @@ def backfill_items(
 def backfill_users(
     users: Sequence[UserToLoad],
     *,
+    redis: Redis,
     store: StateStore,
     writer: FeatureWriter,
     encoder: UserEncoder,
+    projection: Projection,
     slots: Sequence[str],
-    clock: Clock | None = None,
     chunk: int = 250,
     progress: Progress | None = None,
 ) -> Loaded:
-    """Seed states and write `user_history`, `user_experienced`, `user_knowledge` and `user_expected`.
+    """Seed states and write `user_knowledge`, `user_expected`, `user_history` and `user_experienced`.
 
     A user who has a state already keeps it: history rows then come from that state, and knowledge counts if it has
-    seen more events than the one in force. Load the items first: vectors are read from the online store. Raises
-    `TransientError` when a store is away: run it again.
+    seen more events than the one in force. Users without knowledge become due like anybody with that many new events.
+    Load the items first: vectors are read from the online store. Raises `TransientError` when a store is away: run it
+    again.
     """
     loaded = Loaded()
-    clock = clock or SystemClock()
     vectors: dict[str, Floats] = {}
     for part in _chunks(users, chunk):
-        states, seeded = _seed(store, part, micros(clock.now()))
-        wanted = {
-            item
-            for user, state in zip(part, states, strict=True)
-            for item in (
-                *(entry.item_id for entry in effective(state.ring)),
-                *expected_items(user.knowledge.expectations if user.knowledge else None),
-            )
-        }
-        vectors |= encoder.item_vectors(wanted - vectors.keys(), slots[0])
-        results = _write_users(part, states, writer, encoder, vectors, slots, micros(clock.now()))
-        # The state comes last: it is what says that this user's knowledge is in place.
+        now = redis_micros(redis)
+        seeded = [store.seed(user.user_id, _entries(user, now), user.profile) is not None for user in part]
+        states = _states(store, part)
+        named = {item for user in part if user.knowledge for item in expected_items(user.knowledge.expectations)}
+        vectors |= encoder.item_vectors(named - vectors.keys(), slots[0])
+        results = _write_knowledge(part, states, writer, encoder, vectors, slots, now)
+        # Before the projection: it decides who is due, and must know what the knowledge has seen.
         store.update_many(list(_noted(part, states, results)))
-        loaded = loaded.plus(len(part), seeded, results)
+        refused = projection.project([UserResult(state, (), now) for state in _states(store, part)])
+        for user_id, error in refused.items():
+            raise TerminalError(error.reason, f"the history of user {user_id} cannot be written: {error}")
+        writer.flush()
+        loaded = loaded.plus(len(part), sum(seeded), results.values())
         if progress is not None:
             progress(loaded.entities, len(users))
     return loaded
@@ -173,13 +184,12 @@ def _chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield values[start : start + size]
 
 
-def _seed(store: StateStore, users: Sequence[UserToLoad], now: int) -> tuple[list[UserState], int]:
-    seeded = [store.seed(user.user_id, _entries(user, now), user.profile) is not None for user in users]
+def _states(store: StateStore, users: Sequence[UserToLoad]) -> list[UserState]:
     states = store.read_many([user.user_id for user in users])
     found = [state for state in states if state is not None]
     if len(found) != len(users):
-        raise TransientError("state_vanished", "a user was forgotten while being loaded: run the backfill again")
-    return found, sum(seeded)
+        raise TransientError("state_vanished", "a user's state went while being loaded: run the backfill again")
+    return found
 
 
 def _entries(user: UserToLoad, now: int) -> list[RingEntry]:
@@ -198,7 +208,7 @@ def _entries(user: UserToLoad, now: int) -> list[RingEntry]:
     ]
 
 
-def _write_users(
+def _write_knowledge(
     users: Sequence[UserToLoad],
     states: Sequence[UserState],
     writer: FeatureWriter,
@@ -206,34 +216,31 @@ def _write_users(
     vectors: Mapping[str, Floats],
     slots: Sequence[str],
     written_at: int,
-) -> list[tuple[RowResult, ...]]:
+) -> dict[str, tuple[RowResult, ...]]:
     known = [
-        Encodable(user.knowledge, own_values(state.ring, user.knowledge.source_rev), state.generation)
+        (state, Encodable(user.knowledge, own_values(state.ring, user.knowledge.source_rev), state.generation))
         for user, state in zip(users, states, strict=True)
-        if user.knowledge is not None
+        if user.knowledge is not None and not state.forgotten
     ]
-    knowledge_rows: dict[str, tuple[FeatureRow, ...]] = {}
-    if known:
-        made = encoder.rows(known, encoder.summaries(known), vectors, slots, written_at)
-        knowledge_rows = {one.knowledge.entity_id: rows for one, rows in zip(known, made, strict=True)}
-    history = user_feature_rows(states, vectors, encoder.release_id, slots, written_at)
-    writes = [
-        EntityWrite("user", state.user_id, state.epoch, (*rows, *knowledge_rows.get(state.user_id, ())))
-        for state, rows in zip(states, history, strict=True)
-    ]
-    results = writer.write(writes)
-    writer.flush()
-    return results
+    if not known:
+        return {}
+    encodables = [one for _, one in known]
+    made = encoder.rows(encodables, encoder.summaries(encodables), vectors, slots, written_at)
+    results = writer.write(
+        [EntityWrite("user", state.user_id, state.epoch, rows) for (state, _), rows in zip(known, made, strict=True)]
+    )
+    writer.flush()  # before the state says that the knowledge is in place
+    return {state.user_id: rows for (state, _), rows in zip(known, results, strict=True)}
 
 
 def _noted(
-    users: Sequence[UserToLoad], states: Sequence[UserState], results: Sequence[tuple[RowResult, ...]]
+    users: Sequence[UserToLoad], states: Sequence[UserState], results: Mapping[str, tuple[RowResult, ...]]
 ) -> Iterator[tuple[str, int, dict[str, object]]]:
-    for user, state, rows in zip(users, states, results, strict=True):
-        ours = [row for row in rows if row.view == "user_knowledge"]
-        if user.knowledge is not None and ours and ours[0].outcome in {Outcome.WRITTEN, Outcome.REPEATED}:
-            yield (
-                user.user_id,
-                state.epoch,
-                {"refreshed_rev": user.knowledge.source_rev, "refreshed_at": micros(ours[0].event_time)},
-            )
+    for user, state in zip(users, states, strict=True):
+        rows = results.get(user.user_id, ())
+        if user.knowledge is not None and rows and rows[0].outcome is not Outcome.FORGOTTEN:
+            fields: dict[str, object] = {
+                "refreshed_rev": user.knowledge.source_rev,
+                "refreshed_at": micros(rows[0].event_time),
+            }
+            yield user.user_id, state.epoch, fields

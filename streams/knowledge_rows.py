@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_repo.writer import FeatureRow
+from feature_repo.records import FeatureRow
 from knowledge.base import Expectations, ItemProfile, Knowledge, KnowledgeMode, from_micros, micros
 
 Floats = NDArray[np.float32]

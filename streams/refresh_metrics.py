@@ -17,20 +17,24 @@ class RefreshMetrics:
     def __init__(self, budget: TokenBudget) -> None:
         self._budget = budget
         self.registry = CollectorRegistry()
-        made = {"registry": self.registry}
-        self.requests = Counter("reki_refresh_requests", "Refresh requests read.", **made)
-        self.ends = Counter("reki_refresh_ends", "Ended requests by outcome.", ["outcome"], **made)
-        self.dead_letters = Counter("reki_refresh_dead_letters", "Requests given up, by reason.", ["reason"], **made)
-        self.transient = Counter("reki_refresh_waits", "Waits for a store or the LLM, by reason.", ["reason"], **made)
-        self.calls = Counter("reki_refresh_llm_calls", "Answers paid for: live LLM calls.", **made)
-        self.recorded = Counter("reki_refresh_recorded", "Answers that cost no call: recorded or cached.", **made)
-        self.tokens = Counter("reki_refresh_tokens", "Tokens by kind (in, cached, out).", ["kind"], **made)
-        self.seconds = Histogram(
-            "reki_refresh_seconds", "From the request to the readable rows.", buckets=_SECONDS, **made
+        at = self.registry
+        self.requests = Counter("reki_refresh_requests", "Refresh requests read.", registry=at)
+        self.ends = Counter("reki_refresh_ends", "Ended requests by outcome.", ["outcome"], registry=at)
+        self.dead_letters = Counter(
+            "reki_refresh_dead_letters", "Requests given up, by reason.", ["reason"], registry=at
         )
-        self.in_flight = Gauge("reki_refresh_in_flight", "Requests taken and not finished.", **made)
-        self.due = Gauge("reki_refresh_due", "Users in the due set, by part.", ["part"], **made)
-        self.leading = Gauge("reki_refresh_scheduler_leading", "1 where this worker runs the scheduler.", **made)
+        self.transient = Counter(
+            "reki_refresh_waits", "Waits for a store or the LLM, by reason.", ["reason"], registry=at
+        )
+        self.calls = Counter("reki_refresh_llm_calls", "Answers paid for: live LLM calls.", registry=at)
+        self.recorded = Counter("reki_refresh_recorded", "Answers that cost no call: recorded or cached.", registry=at)
+        self.tokens = Counter("reki_refresh_tokens", "Tokens by kind (in, cached, out).", ["kind"], registry=at)
+        self.seconds = Histogram(
+            "reki_refresh_seconds", "From the request to the readable rows.", buckets=_SECONDS, registry=at
+        )
+        self.in_flight = Gauge("reki_refresh_in_flight", "Requests taken and not finished.", registry=at)
+        self.due = Gauge("reki_refresh_due", "Users in the due set, by part.", ["part"], registry=at)
+        self.leading = Gauge("reki_refresh_scheduler_leading", "1 where this worker runs the scheduler.", registry=at)
 
     def ended(self, refreshed: Refreshed) -> None:
         """Count one served request; a call's cost teaches the scheduler's budget."""

@@ -8,11 +8,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from knowledge.base import TerminalError, TransientError
 from streams.coalesce import Coalescer
 from streams.consumer import Place, Progress
+from streams.durability import Durability
 from streams.refresh_metrics import RefreshMetrics
 from streams.refresher import Refresher
 from streams.requests import RefreshRequest, parse_request
@@ -34,22 +36,24 @@ def backoff_s(attempt: int, first_s: float, wished_s: float | None, draw: float)
 class RefreshHandler:
     """`streams.consumer.Handler` for refresh requests.
 
-    `dead_letter` returns when the broker has the dead letter; `durable` (may be None) waits until what was written is
-    on disk. At most `room` requests are taken before the loop pauses its partitions.
+    `dead_letter` returns when the broker has the dead letter. A commit waits until `durability` says that what was
+    written is on disk. So many requests are taken before the loop pauses its partitions that all users have work.
     """
 
     def __init__(
         self,
         refresher: Refresher,
         dead_letter: Callable[[Any, TerminalError], Awaitable[None]],
-        durable: Callable[[], Awaitable[None]] | None,
+        durability: Durability,
         metrics: RefreshMetrics,
         concurrency: int,
         retry_s: float,
     ) -> None:
         self._refresher = refresher
         self._dead_letter = dead_letter
-        self._durable = durable
+        self._durability = durability
+        self._settler = ThreadPoolExecutor(1, "refresh-settle")
+        self._begun = False
         self._metrics = metrics
         self._retry_s = retry_s
         self._room = max(64, 16 * concurrency)
@@ -60,6 +64,9 @@ class RefreshHandler:
     async def handle(self, records: Mapping[Place, Sequence[Any]], progress: Progress) -> None:
         """Take requests; each is finished by its own task."""
         self._raise_if_broken()
+        if not self._begun:
+            await self._settling(self._durability.begin)
+            self._begun = True
         for place, batch in records.items():
             for record in batch:
                 task = asyncio.create_task(self._take(record, place, progress, progress.version))
@@ -76,8 +83,8 @@ class RefreshHandler:
 
     async def settle(self, offsets: Mapping[Place, int]) -> None:
         """Wait until the stores have what was written on disk."""
-        if self._durable is not None:
-            await self._durable()
+        settled = {f"{place.topic}:{place.partition}": offset - 1 for place, offset in offsets.items()}
+        await self._settling(lambda: self._durability.settle(settled))
 
     async def assigned(self, places: Sequence[Place]) -> None:
         """A new assignment needs no preparation."""
@@ -87,6 +94,7 @@ class RefreshHandler:
 
         A request that is read again meets the running task of its user and is finished with it.
         """
+        self._begun = False  # Redis may have been restarted: it is taken as it is then
 
     async def close(self) -> None:
         """Stop: unfinished requests stay uncommitted and are read again."""
@@ -94,10 +102,15 @@ class RefreshHandler:
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
+        self._settler.shutdown()
+        self._durability.close()
 
     def in_flight(self) -> int:
         """Requests taken and not finished."""
         return len(self._open)
+
+    async def _settling(self, call: Callable[[], None]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._settler, call)
 
     async def _take(self, record: Any, place: Place, progress: Progress, version: int) -> None:  # noqa: ANN401
         self._metrics.requests.inc()

@@ -12,9 +12,10 @@ from typing import Any
 from redis import Redis
 
 from feature_repo.reader import FeatureReader
-from feature_repo.writer import EntityWrite, FeatureWriter, Outcome
-from knowledge.base import Clock, Knowledge, TerminalError, from_micros, micros
-from knowledge.source import Extraction, HistoryEntry, KnowledgeSource, NoNewerRecord, UserRequest
+from feature_repo.records import EntityWrite, Outcome
+from feature_repo.writer import FeatureWriter
+from knowledge.base import Clock, Knowledge, TerminalError, TransientError, from_micros, micros
+from knowledge.requests import Extraction, HistoryEntry, KnowledgeSource, NoNewerRecord, UserRequest
 from streams.control import Slots
 from streams.due import DueSet
 from streams.faults import Faults
@@ -228,6 +229,10 @@ class Refresher:
             "refreshed_at": written_at,
             "generation": user.generation,
         }
+        [stored] = self._reader.revs("user_knowledge", [state.user_id])
+        if stored is None or stored < source_rev:
+            # Redis was restarted after the write and has lost it (window E7): noting it now would lose it for good.
+            raise TransientError("rows_lost", "the rows just written are gone, Redis was restarted: writing them again")
         if source_rev < request.source_rev:
             # A recorded answer may have seen fewer events than asked for: whoever waits for more is told so.
             fields["refresh_outcome"] = _outcome(request, f"knowledge_of_{source_rev}_events", micros(written_at))

@@ -9,7 +9,7 @@ import numpy as np
 from encoders.expected import expected
 from encoders.history import effective
 from feature_repo.reader import FeatureReader
-from feature_repo.writer import FeatureRow
+from feature_repo.records import FeatureRow
 from knowledge.base import Expectations, Knowledge
 from streams.knowledge_rows import Floats, user_rows
 from streams.state import RingEntry
