@@ -48,7 +48,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class DueCounts:
-    """`due`: their time has come, `later`: to be looked at later, `leased`: asked about, `waiting`: marked meanwhile."""
+    """`due`: their time has come, `later`: not yet, `leased`: being asked about, `waiting`: marked meanwhile."""
 
     due: int
     later: int
