@@ -25,6 +25,9 @@ class ShellSettings(BaseModel):
     kafka_home: Path | None = Field(
         default=None, description="An Apache Kafka to run instead of the fetched one (also read from KAFKA_HOME)."
     )
+    release: str = Field(
+        default="", description="Release in use: its id in releases_dir, or a folder; empty = the newest there."
+    )
     llm_slots: int = Field(default=2, ge=1, le=16, description="Requests that the embedded LLM answers at once.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="What the workers write to their logs."

@@ -35,6 +35,13 @@ def broker_name(settings: Settings) -> str:
     return f"Apache Kafka {kafka.VERSION}" if kind is BrokerKind.KAFKA else tansu.NAME
 
 
+def broker_note(settings: Settings) -> str:
+    """One plain line where the broker is not what one would expect, else empty."""
+    if broker_kind(settings) is BrokerKind.EXTERNAL:
+        return ""
+    return choose(settings.reki.broker, settings.reki.kafka_home, settings.reki.cache).note
+
+
 def pointed_at(settings: Settings, stack_ports: StackPorts, data_dir: Path) -> Settings:
     """Settings whose addresses and folders are those of a stack; what somebody chose explicitly stays."""
     wanted = {

@@ -44,6 +44,7 @@ class Stack:
         self.ports = ports or StackPorts.drawn()
         self.settings = services.pointed_at(settings, self.ports, self.data_dir)
         self.broker_name = services.broker_name(self.settings)
+        self.broker_note = services.broker_note(self.settings)
         self._services = services.build(self.settings, self.ports, self.run_dir, self.data_dir, names)
         self.ready_s: dict[str, float] = {}
         self._process: subprocess.Popen[bytes] | None = None

@@ -52,6 +52,7 @@ def configuration(services: Sequence[Service], run_dir: Path, logs_dir: Path, so
             autostart="true",
             autorestart="true",
             startsecs=0,
+            stdout_logfile="NONE",  # it speaks supervisor's protocol there
             stderr_logfile=logs_dir / "listener.log",
         ),
     ]

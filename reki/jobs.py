@@ -1,0 +1,114 @@
+"""Jobs of the command line: forget, refresh, rebuild."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from knowledge.base import TerminalError, check_id
+from reki.current import reachable_settings
+from reki.settings import Settings
+from reki.stack import control
+
+if TYPE_CHECKING:
+    from streams.requests import RefreshRequest
+
+_FORGET_S = 30.0
+
+
+def _without_torch() -> None:
+    # Feast would import it: seconds for nothing in a command that answers at once.
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type] # None marks a module that is not to be had
+
+
+def forget(user_id: str) -> None:
+    """Publish the wish and wait until the stream worker has fulfilled it."""
+    check_id(user_id)
+    _without_torch()
+    from streams.await_applied import AppliedWaiter, Tier
+    from streams.producer import BehaviorProducer
+    from streams.redis_calls import connect
+
+    settings = reachable_settings()
+    streams, namespace = settings.streams, settings.feature_repo.namespace
+    with BehaviorProducer(streams.kafka_bootstrap, namespace, last_resort=streams.kafka_last_resort) as producer:
+        token = producer.forget(user_id)
+    waiter = AppliedWaiter(connect(settings.feature_repo.redis_url), namespace)
+    waiter.wait(token, Tier.HISTORY, _FORGET_S)
+    print(f"{user_id} is forgotten: state, features online and offline, cached answers")
+
+
+def refresh(user_id: str) -> None:
+    """Publish a refresh request for all that is known of the user now."""
+    check_id(user_id)
+    _without_torch()
+    from feature_repo.keys import Keys
+    from streams.due import DueSet
+    from streams.redis_calls import connect
+    from streams.requests import RefreshRequest
+    from streams.store import StateStore
+
+    settings = reachable_settings()
+    client = connect(settings.feature_repo.redis_url)
+    namespace = settings.feature_repo.namespace
+    state = StateStore(client, Keys(namespace), settings.streams.ring_size).read(user_id)
+    if state is None or not state.rev:
+        raise TerminalError("no_user", f"nothing is known about user {user_id}: publish events first")
+    if state.refreshed_rev >= state.rev:
+        print(f"{user_id}: the knowledge in force has seen all {state.rev} events already")
+        return
+    request = RefreshRequest(
+        user_id=user_id,
+        source_rev=state.rev,
+        epoch=state.epoch,
+        requested_at=datetime.now(UTC),
+        reason="asked for by hand",
+    )
+    asyncio.run(_publish(settings, request))
+    DueSet(client, namespace).requested(user_id, state.rev, settings.streams.refresh_deadline_s)
+    print(f"{user_id}: new knowledge from {state.rev} events is asked for (in force: {state.refreshed_rev})")
+
+
+async def _publish(settings: Settings, request: "RefreshRequest") -> None:
+    from streams.publisher import Publisher
+    from streams.requests import encode_request
+    from streams.topics import TopicNames
+
+    streams = settings.streams
+    publisher = Publisher(streams.kafka_bootstrap, last_resort=streams.kafka_last_resort)
+    try:
+        key, value = encode_request(request)
+        await publisher.send(TopicNames(settings.feature_repo.namespace).refresh_requests, key, value)
+    finally:
+        await publisher.stop()
+
+
+def rebuild() -> None:
+    """Restore states first, then rows: a row is written under its user's epoch."""
+    from reki.paths import run_dirs
+
+    _without_torch()
+    from feature_repo.keys import Keys
+    from feature_repo.offline import OfflineBuffer
+    from feature_repo.writer import FeatureWriter
+    from streams.rebuild import rebuild_rows, rebuild_states
+    from streams.redis_calls import connect
+    from streams.store import StateStore
+
+    settings = reachable_settings()
+    for command, run_dir in run_dirs().items():
+        working = [one.name for one in control.status(run_dir) if one.state == "running"]
+        if {"stream", "refresh"} & set(working):
+            raise TerminalError(
+                "workers_running",
+                f"the workers of `{command}` are running and would write at the same time: stop them with `reki down`, "
+                "run the stores alone with `reki up --stores`, and try again",
+            )
+    client = connect(settings.feature_repo.redis_url)
+    keys = Keys(settings.feature_repo.namespace)
+    offline = OfflineBuffer(settings.feature_repo.offline_dir)
+    states = rebuild_states(StateStore(client, keys, settings.streams.ring_size), offline)
+    rows = rebuild_rows(FeatureWriter(client, keys, None), offline)
+    print(f"states: {states.states} restored, {states.kept} were as new already")
+    for view, count in rows.items():
+        print(f"{view}: {count} rows offered")

@@ -1,0 +1,93 @@
+"""Process entry points: `python -m reki.workers stream` and `python -m reki.workers refresh`."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from knowledge.base import RekiError, TerminalError
+from reki.settings import Settings, load_settings
+
+WORKERS = ("stream", "refresh")
+
+
+def stream(settings: Settings) -> NoReturn:
+    """Run the stream worker until SIGTERM."""
+    # Feast imports torch where it finds it, and needs nothing of it here: 490 MB and seconds of start saved.
+    sys.modules["torch"] = None  # type: ignore[assignment] # None is how Python marks a module that is not to be had
+    from knowledge.cache import AnswerCache
+    from knowledge.scenario import load_scenario
+    from streams.stream_app import run
+
+    answers = AnswerCache(settings.knowledge.knowledge_cache_dir)
+
+    def erase(prompt_hashes: Sequence[str]) -> None:
+        for prompt_hash in prompt_hashes:
+            answers.erase(prompt_hash)
+
+    run(settings.streams, settings.feature_repo, load_scenario(settings.knowledge.scenario), erase)
+
+
+def refresh(settings: Settings) -> NoReturn:
+    """Run the refresh worker, with the encoder and HEIN of the release, until SIGTERM."""
+    from encoders.sentence import SentenceEncoder
+    from encoders.text_cache import EncodingCache
+    from feature_repo.keys import Keys
+    from feature_repo.reader import FeatureReader
+    from knowledge.catalogue import recorded_catalogue
+    from knowledge.source import open_source
+    from ranking.release import Release
+    from reki.titles import CatalogueTitles
+    from streams.redis_calls import connect
+    from streams.refresh_app import RefreshRelease, run
+
+    release = Release.load(release_path(settings))
+    encoder = SentenceEncoder(release.encoder_id, settings.encoders.encoder_batch)
+    condenser = release.condenser(encoder, EncodingCache(settings.encoders.encodings_dir))
+    catalogue = recorded_catalogue()
+    reader = FeatureReader(connect(settings.feature_repo.redis_url), Keys(settings.feature_repo.namespace))
+    titles = CatalogueTitles(reader, [*catalogue.anchors, *catalogue.shortlist])
+    source = open_source(settings.knowledge, titles)
+    needed = RefreshRelease(release.release_id, release.anchors, (len(release.factors), release.dim), condenser)
+    run(settings.streams, settings.feature_repo, needed, source)
+
+
+def release_path(settings: Settings) -> Path:
+    """The release in use: the one that is named, else the newest.
+
+    Raises `TerminalError` (`no_release`) where there is none.
+    """
+    folder = settings.ranking.releases_dir
+    named = settings.reki.release
+    if named:
+        path = Path(named) if "/" in named else folder / named
+        if not path.is_dir():
+            raise TerminalError("no_release", f"there is no release at {path}: `reki settings` shows where it is named")
+        return path
+    found = [path for path in folder.glob("*/") if (path / "release.json").exists()]
+    if not found:
+        raise TerminalError("no_release", f"there is no release in {folder}: `make demo` trains one")
+    return max(found, key=lambda path: (path / "release.json").stat().st_mtime)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Entry point; returns the exit code of what failed before the worker ran."""
+    if len(arguments) != 1 or arguments[0] not in WORKERS:
+        print(f"usage: python -m reki.workers {'|'.join(WORKERS)}", file=sys.stderr)
+        return 2
+    try:
+        settings = load_settings()
+        logging.basicConfig(
+            level=settings.reki.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout
+        )
+        if arguments[0] == "stream":
+            stream(settings)
+        refresh(settings)
+    except RekiError as error:
+        print(f"{arguments[0]} worker: {error.message}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

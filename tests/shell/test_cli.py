@@ -1,0 +1,59 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from reki.paths import ROOT
+from reki.settings_page import markdown, page_file
+
+
+def _reki(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", "import sys; from reki.cli import main; sys.exit(main())", *arguments],
+        cwd="/",
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_page_of_settings_is_what_the_rooms_say():
+    assert page_file(ROOT).read_text() == markdown(), "run `.venv/bin/reki settings --markdown > docs/settings.md`"
+
+
+def test_settings_come_with_their_source_and_without_secrets():
+    done = _reki("settings", REKI_LLM_API_KEY="hunter2", REKI_RING_SIZE="77", REKI_RING_SISE="1")
+    assert done.returncode == 0
+    lines = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
+    assert lines["ring_size"] == ["ring_size", "77", "environment"]
+    assert lines["llm_api_key"] == ["llm_api_key", "(set,", "hidden)", "environment"]
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "REKI_RING_SISE is set in the environment, but there is no such setting" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (("settings",), {"REKI_RING_SIZE": "many"}, "reki: setting REKI_RING_SIZE is not usable"),
+        (("settings",), {"REKI_SETTINGS": "/nowhere.json"}, "cannot be read"),
+        (("forget", "not{an}id"), {}, "is not an id"),
+        (("up",), {"REKI_RELEASES_DIR": "/nowhere"}, "there is no release in /nowhere"),
+        (("up",), {"REKI_RELEASE": "/nowhere/release"}, "there is no release at /nowhere/release"),
+        (("worker", "cook"), {}, "cook"),
+        (("dance",), {}, "dance"),
+    ],
+)
+def test_what_a_person_can_mend_is_one_sentence_and_exit_2(arguments, environment, said):
+    done = _reki(*arguments, **environment)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_names_every_command():
+    said = _reki("--help").stdout
+    for command in ("settings", "up", "down", "status", "demo", "worker", "forget", "refresh", "rebuild"):
+        assert f" {command} " in said
