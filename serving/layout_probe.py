@@ -40,7 +40,10 @@ def verify_layout(
     try:
         writer.write([*_probe_writes(name, layout.slot, release, now)])
         reader = StoreReader(layout, StoreConnection(redis_url, 5.0), release, {}, cache_rows=0, cache_ttl_s=1.0)
-        ours = reader.read([name.encode()], [[name.encode()]])
+        try:
+            ours = reader.read([name.encode()], [[name.encode()]])
+        finally:
+            reader.close()
         feast = _through_feast(store, name, layout.slot)
         _compare(feast, ours.users[0], ours.items, int(ours.rows([name.encode()])[0]))
     except StoreUnavailable as error:

@@ -123,6 +123,10 @@ class StoreReader:
             self._decode_items(wanted, replies, items, missing + start, now)
         return Read(users, items, row)
 
+    def close(self) -> None:
+        """Close the connection; the cache stays."""
+        self._connection.close()
+
     def _decode_items(
         self, ids: Sequence[bytes], replies: Sequence[list[bytes | None]], items: ItemRows, rows: Rows, now: float
     ) -> None:

@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
@@ -10,14 +11,14 @@ from serving.connection import StoreConnection, StoreUnavailable
 from serving.reader import StoreReader
 from serving.requests import BadRequest, check_request
 from serving.store_layout import StoreLayout
-from serving.tensors import ReleaseFacts, assemble
+from serving.tensors import ReleaseFacts, Wanted, assemble
 from serving.triton_start import check_start
 
 
 class TritonPythonModel:
     """One process with its own connection and item cache."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Read the export's files; the store may still be away."""
         check_start(pb_utils)
         folder = Path(args["model_repository"]) / args["model_version"]
@@ -41,9 +42,9 @@ class TritonPythonModel:
         )
         self._outputs = [output["name"] for output in json.loads(args["model_config"])["output"]]
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> list[Any]:
         """Answer every request; a bad one fails alone."""
-        responses = [None] * len(requests)
+        responses: list[Any] = [None] * len(requests)
         good, wanted = [], []
         for place, request in enumerate(requests):
             try:
@@ -59,12 +60,12 @@ class TritonPythonModel:
                     responses[place] = _failed(str(error), pb_utils.TritonError.UNAVAILABLE)
                 return responses
             answers = assemble(wanted, read, self._layout.sizes, self._facts, time.time_ns() // 1000)
-            for place, answer in zip(good, answers):
+            for place, answer in zip(good, answers, strict=True):
                 tensors = [pb_utils.Tensor(name, answer[name]) for name in self._outputs]
                 responses[place] = pb_utils.InferenceResponse(tensors)
         return responses
 
-    def _check(self, request):
+    def _check(self, request: Any) -> Wanted:  # noqa: ANN401 - Triton's own class
         named = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
         return check_request(
             named["user_id"],
@@ -76,5 +77,5 @@ class TritonPythonModel:
         )
 
 
-def _failed(message, code):
+def _failed(message: str, code: int) -> Any:  # noqa: ANN401 - Triton's own class
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))

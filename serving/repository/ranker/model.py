@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from serving.triton_start import check_start
 class TritonPythonModel:
     """The ranker of one release, on the GPU where there is one."""
 
-    def initialize(self, args):
+    def initialize(self, args: dict[str, str]) -> None:
         """Load the release that lies beside this file."""
         check_start(pb_utils)
         folder = Path(args["model_repository"]) / args["model_version"]
@@ -24,9 +25,9 @@ class TritonPythonModel:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._ranker = load_ranker(folder, options["ranker"]).to(self._device)
 
-    def execute(self, requests):
+    def execute(self, requests: list[Any]) -> list[Any]:
         """Answer every request; a bad one fails alone."""
-        responses = [None] * len(requests)
+        responses: list[Any] = [None] * len(requests)
         good, inputs = [], []
         for place, request in enumerate(requests):
             named = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
@@ -36,11 +37,12 @@ class TritonPythonModel:
                 continue
             good.append(place)
             inputs.append(named)
-        for place, named, scores in zip(good, inputs, score(self._ranker, inputs, self._device)):
+        scored = score(self._ranker, inputs, self._device)
+        for place, named, scores in zip(good, inputs, scored, strict=True):
             responses[place] = self._answer(named, scores)
         return responses
 
-    def _answer(self, named, scores):
+    def _answer(self, named: dict[str, np.ndarray], scores: np.ndarray) -> Any:  # noqa: ANN401 - Triton's own class
         if not np.isfinite(scores).all():
             return _failed("the ranker made scores that are not finite", pb_utils.TritonError.INTERNAL)
         top_k = int(named["top_k"].flat[0]) if "top_k" in named else None
@@ -55,5 +57,5 @@ class TritonPythonModel:
         )
 
 
-def _failed(message, code):
+def _failed(message: str, code: int) -> Any:  # noqa: ANN401 - Triton's own class
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))

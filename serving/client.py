@@ -1,0 +1,190 @@
+"""The gRPC clients of model `recommend`: one for threads, one for asyncio. Both refuse what they cannot carry."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import tritonclient.grpc as triton
+from tritonclient.grpc import aio as triton_aio
+from tritonclient.utils import InferenceServerException
+
+from knowledge.base import RekiError, TerminalError, TransientError
+from serving.answer import Recommendation, UserFallback
+from serving.settings import ServingSettings
+
+MODEL = "recommend"
+
+_TRANSIENT = {
+    "DEADLINE_EXCEEDED": ("deadline", "no answer within the deadline"),
+    "UNAVAILABLE": ("unavailable", "Triton, its model or the online store is not there"),
+    "NOT_FOUND": ("unavailable", "Triton has not loaded the model"),
+    "RESOURCE_EXHAUSTED": ("overloaded", "Triton takes no more requests"),
+    "CANCELLED": ("cancelled", "the request was cancelled"),
+}
+
+
+class RekiClient:
+    """For threads. `settings` give address, deadline and how many requests may be in flight at once.
+
+    More than that fail at once with reason `overloaded`: load is shed here, where it costs nothing, and not in a
+    queue behind which every request would be late.
+    """
+
+    def __init__(self, settings: ServingSettings | None = None, url: str | None = None) -> None:
+        self._settings = settings or ServingSettings()
+        self._triton = triton.InferenceServerClient(url or self._settings.triton_grpc_url)
+        self._free = threading.BoundedSemaphore(self._settings.recommend_in_flight)
+
+    def recommend(
+        self,
+        user_id: str,
+        item_ids: Sequence[str],
+        top_k: int | None = None,
+        recent: Sequence[tuple[str, float]] = (),
+        explain: bool = False,
+        deadline_s: float | None = None,
+    ) -> Recommendation:
+        """Score `item_ids` (at most 2,000) for a user.
+
+        `recent` are session events that are not yet on the topic, newest first: (item id, value on the scenario's
+        scale). `top_k` limits `order`, not `scores`.
+
+        Raises:
+            TerminalError: `invalid_argument`; the message says what is wrong with the request.
+            TransientError: `deadline`, `unavailable`, `overloaded`, `cancelled` or `server_error`.
+        """
+        inputs = _inputs(user_id, item_ids, top_k, recent, explain)
+        if not self._free.acquire(blocking=False):
+            raise _overloaded(self._settings)
+        try:
+            result = self._triton.infer(MODEL, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s)
+        except InferenceServerException as error:
+            raise _mapped(error) from error
+        finally:
+            self._free.release()
+        return _answer(item_ids, result)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._triton.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncRekiClient:
+    """`RekiClient` for asyncio; make it inside the event loop that uses it."""
+
+    def __init__(self, settings: ServingSettings | None = None, url: str | None = None) -> None:
+        self._settings = settings or ServingSettings()
+        self._triton = triton_aio.InferenceServerClient(url or self._settings.triton_grpc_url)
+        self._in_flight = 0
+
+    async def recommend(
+        self,
+        user_id: str,
+        item_ids: Sequence[str],
+        top_k: int | None = None,
+        recent: Sequence[tuple[str, float]] = (),
+        explain: bool = False,
+        deadline_s: float | None = None,
+    ) -> Recommendation:
+        """As `RekiClient.recommend`."""
+        inputs = _inputs(user_id, item_ids, top_k, recent, explain)
+        if self._in_flight >= self._settings.recommend_in_flight:
+            raise _overloaded(self._settings)
+        self._in_flight += 1
+        try:
+            result = await self._triton.infer(
+                MODEL, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s
+            )
+        except InferenceServerException as error:
+            raise _mapped(error) from error
+        finally:
+            self._in_flight -= 1
+        return _answer(item_ids, result)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._triton.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.shield(self.close())
+
+
+def _inputs(
+    user_id: str, item_ids: Sequence[str], top_k: int | None, recent: Sequence[tuple[str, float]], explain: bool
+) -> list[Any]:
+    if isinstance(item_ids, str):
+        raise TerminalError("invalid_argument", "item_ids is one string: give a list of ids")
+    inputs = [_ids("user_id", [user_id]), _ids("item_ids", item_ids)]
+    if recent:
+        inputs.append(_ids("recent_item_ids", [item_id for item_id, _ in recent]))
+        inputs.append(_numbers("recent_values", "FP32", np.array([[value for _, value in recent]], np.float32)))
+    if top_k is not None:
+        inputs.append(_numbers("top_k", "INT32", np.array([[top_k]], np.int32)))
+    if explain:
+        inputs.append(_numbers("explain", "BOOL", np.array([[True]])))
+    return inputs
+
+
+def _ids(name: str, ids: Sequence[str]) -> Any:  # noqa: ANN401 - tritonclient is untyped
+    try:
+        data = np.array([item_id.encode() for item_id in ids], np.object_).reshape(1, len(ids))
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise TerminalError("invalid_argument", f"{name} must be strings: {error}") from None
+    return _numbers(name, "BYTES", data)
+
+
+def _numbers(name: str, kind: str, data: np.ndarray[Any, Any]) -> Any:  # noqa: ANN401 - tritonclient is untyped
+    tensor = triton.InferInput(name, list(data.shape), kind)
+    tensor.set_data_from_numpy(data)
+    return tensor
+
+
+def _answer(item_ids: Sequence[str], result: Any) -> Recommendation:  # noqa: ANN401 - tritonclient is untyped
+    def read(name: str) -> np.ndarray[Any, Any]:
+        data = result.as_numpy(name)[0]
+        data.flags.writeable = False
+        return np.asarray(data)
+
+    return Recommendation(
+        item_ids=tuple(item_ids),
+        scores=read("scores"),
+        order=read("order"),
+        item_fallback=read("item_fallback"),
+        user_fallback=UserFallback(int(read("user_fallback")[0])),
+        history_age_s=float(read("history_age_s")[0]),
+        knowledge_age_s=float(read("knowledge_age_s")[0]),
+        events_since_knowledge=int(read("events_since_knowledge")[0]),
+        release=read("release")[0].decode(),
+        knowledge_version=read("knowledge_version")[0].decode(),
+        explanation=read("explanation")[0].decode(),
+    )
+
+
+def _overloaded(settings: ServingSettings) -> TransientError:
+    return TransientError(
+        "overloaded", f"{settings.recommend_in_flight} requests are in flight already: send fewer, or try again later"
+    )
+
+
+def _mapped(error: InferenceServerException) -> RekiError:
+    status = str(error.status() or "").removeprefix("StatusCode.")
+    if status == "INVALID_ARGUMENT":
+        return TerminalError("invalid_argument", str(error.message()))
+    reason, meaning = _TRANSIENT.get(status, ("server_error", "Triton failed; see its log"))
+    return TransientError(reason, f"{meaning}: {error.message()}")

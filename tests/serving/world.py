@@ -1,0 +1,108 @@
+"""A small catalogue written by the real FeatureWriter, and how to run a Triton on an export."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import redis
+
+from feature_repo import schema
+from feature_repo.keys import Keys
+from feature_repo.records import EntityWrite, FeatureRow
+from feature_repo.settings import FeatureSettings
+from feature_repo.writer import FeatureWriter
+from knowledge.base import micros
+from reki.embedded.ports import draw
+from reki.embedded.service import Service, running
+from serving.launcher import Ports, probe, start_command
+
+RELEASE = "0123456789ab"
+SOURCE = "recorded-llm|recorded-1|1"
+TRITON_PYTHON = Path(__file__).parents[2] / ".venv-triton/bin/python"
+ITEMS = [f"item:{number}" for number in range(200)]
+
+
+@dataclass(frozen=True)
+class FakeRelease:
+    """What the export reads of a release."""
+
+    release_id: str = RELEASE
+    path: Path = Path("nowhere")
+    scenario: str = "films"
+    # The last items are not in the vocabulary.
+    vocabulary: dict[str, int] = field(default_factory=lambda: {item: 2 + n for n, item in enumerate(ITEMS[:190])})
+    accepted_knowledge: tuple[str, ...] = (SOURCE,)
+
+
+@dataclass
+class Catalogue:
+    """Writes rows as the workers do, and remembers them as a test's own truth."""
+
+    settings: FeatureSettings
+    client: redis.Redis
+    writer: FeatureWriter
+    keys: Keys
+    vec: dict[str, np.ndarray] = field(default_factory=dict)
+    summary: dict[str, np.ndarray] = field(default_factory=dict)
+    draw: np.random.Generator = field(default_factory=lambda: np.random.default_rng(5))
+
+    def numbers(self, *shape):
+        return self.draw.standard_normal(shape).astype(np.float32)
+
+    def item(self, item_id, release=RELEASE, rev=1):
+        self.vec[item_id] = self.numbers(schema.FACTORS, schema.DIM)
+        self.summary[item_id] = self.numbers(schema.SUMMARY)
+        values = {"item_vec": self.vec[item_id].reshape(-1), "item_summary": self.summary[item_id]}
+        self.write("item", item_id, FeatureRow("item_vector", values, rev, release, slot="blue"))
+
+    def history(self, user_id, items, values, rev, written_at=None):
+        row = {
+            "history_item_ids": items,
+            "history_values": values,
+            "history_through": micros(datetime(2026, 1, 1, tzinfo=UTC)),
+        }
+        if written_at is not None:
+            row["history_written_at"] = written_at
+        self.write("user", user_id, FeatureRow("user_history", row, rev))
+
+    def experienced(self, user_id, vec, stats, rev, release=RELEASE):
+        values = {"experienced_vec": np.asarray(vec).reshape(-1), "experienced_stats": stats}
+        self.write("user", user_id, FeatureRow("user_experienced", values, rev, release, slot="blue"))
+
+    def expected(self, user_id, rev, release=RELEASE, source=SOURCE, written_at=None, summary=None):
+        values = {
+            "expected_vec": self.numbers(2 * schema.FACTORS * schema.DIM),
+            "expected_anchors": self.numbers(schema.ANCHORS),
+            "expected_summary": self.numbers(schema.SUMMARY) if summary is None else summary,
+            "expected_source": source,
+        }
+        if written_at is not None:
+            values["expected_written_at"] = written_at
+        self.write("user", user_id, FeatureRow("user_expected", values, rev, release, slot="blue"))
+        return values
+
+    def write(self, entity, entity_id, row):
+        self.writer.write([EntityWrite(entity, entity_id, 0, (row,))])
+
+
+@dataclass(frozen=True)
+class RunningTriton:
+    http_url: str
+    grpc_url: str
+    repository: Path
+    pid: int
+    log: Path
+
+
+@contextmanager
+def run_triton(folder):
+    """Run a Triton on `folder`/models for as long as the block lasts."""
+    http, grpc, metrics = draw(3)
+    url = f"http://127.0.0.1:{http}"
+    command = start_command(TRITON_PYTHON, folder / "models", folder / "run", Ports(http, grpc, metrics))
+    service = Service("triton", tuple(command), probe=lambda: probe(url) is None, ready_s=90)
+    log = folder / "triton.log"
+    with running(service, log) as process:
+        yield RunningTriton(url, f"127.0.0.1:{grpc}", folder / "models", process.pid, log)
