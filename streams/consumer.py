@@ -118,6 +118,11 @@ class ConsumeLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._stopping.set()
         self._finished.set()
 
+    async def between_batches(self) -> None:
+        """Return when the running batch, if any, is over."""
+        async with self._lock:
+            return
+
     def lag(self) -> dict[Place, int | None]:
         """Records behind the newest known one, per partition; None = not known yet."""
         result: dict[Place, int | None] = {}
@@ -174,7 +179,7 @@ class ConsumeLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 await self._poll()  # keeps the membership alive; everything is paused
                 await self._sleep(wait)
                 wait = min(wait * 2, _MAX_RETRY_S)
-                await self._advance()
+                await self._rewind()
                 continue
             self._pause(not self.handler.ready())
             version = self.progress.version
@@ -183,10 +188,14 @@ class ConsumeLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 continue
             try:
                 async with self._lock:
-                    # Records fetched before a rebalance or a seek come again from the committed offset.
-                    if version == self.progress.version:
+                    current = version == self.progress.version
+                    if current:
                         await self._hand_over(batches)
                         wait = self.options.retry_s
+                if not current:
+                    # There was a rebalance or a retreat meanwhile: these records may be of before or after it. The
+                    # consumer's position is past them, so dropping them without going back would lose them.
+                    await self._rewind()
             except TransientError as error:
                 await self._retreat(error)
 
@@ -274,7 +283,8 @@ class ConsumeLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self.progress.void()
         await self.handler.voided()
 
-    async def _advance(self) -> None:
+    async def _rewind(self) -> None:
+        """Go back to the committed offsets and read on from there."""
         async with self._lock:
             try:
                 for tp in self._consumer.assignment():
@@ -286,6 +296,7 @@ class ConsumeLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                         self._consumer.seek(tp, committed)
             except (KafkaError, IllegalStateError) as error:
                 self._say(f"cannot go back to the committed offsets yet: {error!r}")
+                self._retreating = True
                 return
             self._retreating = False
             self._pause(False)

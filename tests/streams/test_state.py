@@ -67,7 +67,15 @@ class Model:
         if any(entry[0] == a.event.event_id for entry in self.ring):
             return
         self.rev += 1
-        entry = (a.event.event_id, a.event.item_id, a.value, a.polarity, micros(a.event.occurred_at), a.offset, self.rev)
+        entry = (
+            a.event.event_id,
+            a.event.item_id,
+            a.value,
+            a.polarity,
+            micros(a.event.occurred_at),
+            a.offset,
+            self.rev,
+        )
         self.ring = [*self.ring, entry][-RING:]
 
     def forget(self, a: ForgetArrival) -> None:

@@ -1,0 +1,101 @@
+"""What both Faust applications share: the app without web server and tables, and a consume loop as its service."""
+
+import asyncio
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import faust
+from faust.app.base import BootStrategy
+from mode import Service
+
+log = logging.getLogger(__name__)
+UNEXPECTED = 70  # exit code after an error that nobody has foreseen: the supervisor starts a fresh process
+
+
+class _NoKafka(BootStrategy):  # type: ignore[misc]
+    """For an application without agents: its Kafka work is done by its own services."""
+
+    enable_kafka = False
+    enable_web = False
+
+
+class _NoWeb(BootStrategy):  # type: ignore[misc]
+    enable_web = False
+
+
+def make_app(
+    app_id: str, bootstrap: str, *, session_timeout_s: float = 6.0, agents: bool = False, data_dir: Path | None = None
+) -> faust.App:
+    """A Faust application that opens no port. `agents=False` leaves out Faust's own consumer and producer."""
+
+    class App(faust.App):  # type: ignore[misc]
+        BootStrategy = _NoWeb if agents else _NoKafka
+
+    return App(
+        app_id,
+        broker=[f"aiokafka://{server}" for server in bootstrap.split(",")],
+        datadir=str(data_dir or Path(tempfile.mkdtemp(prefix="reki-faust-"))),  # Faust makes ./<id>-data otherwise
+        web_enabled=False,
+        web_bind="127.0.0.1",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        broker_session_timeout=session_timeout_s,
+        broker_heartbeat_interval=session_timeout_s / 4,
+        broker_request_timeout=max(30.0, session_timeout_s + 1),
+        stream_wait_empty=False,
+    )
+
+
+class Running(Service):  # type: ignore[misc]
+    """A coroutine as a Faust service: it runs until `stop` is asked for, and takes the process with it if it fails.
+
+    `stop` tells it to end, and is awaited together with its end: mode cancels tasks right after `on_stop`.
+    """
+
+    def __init__(self, name: str, run: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
+        self._name = name
+        self._run = run
+        self._stop = stop
+        self._running: asyncio.Task[None] | None = None
+        super().__init__()
+
+    async def on_start(self) -> None:
+        """Begin."""
+        self._running = asyncio.create_task(self._guarded(), name=self._name)
+
+    async def on_stop(self) -> None:
+        """End in order."""
+        await self._stop()
+        if self._running is not None:
+            await self._running
+
+    async def _guarded(self) -> None:
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            die(self._name, error)
+
+
+def die(name: str, error: BaseException) -> NoReturn:
+    """End the process now: a worker that has met the unforeseen must not commit anything any more."""
+    log.critical("%s cannot go on: %s", name, error, exc_info=error)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(UNEXPECTED)
+
+
+def run_app(app: faust.App, services: Sequence[Service], loglevel: str = "INFO") -> NoReturn:
+    """Run until SIGTERM or SIGINT, then stop the services in order; exit code 0 after an orderly end."""
+    for service in services:
+        app.service(service)
+    worker = faust.Worker(app, loglevel=loglevel, quiet=True, redirect_stdouts=False, override_logging=False)
+    worker.execute_from_commandline()
