@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -63,8 +64,7 @@ class ItemCache:
 
         `now` in seconds, of any steady clock.
         """
-        find = self._slot.get
-        slots = np.fromiter((find(item_id, 0) for item_id in ids), np.intp, len(ids))
+        slots = np.array(list(map(self._slot.get, ids, repeat(0))), np.intp)
         fresh = self._expires[slots] > now
         if fresh.all():
             here = np.arange(start, start + len(ids), dtype=np.intp)
@@ -79,7 +79,7 @@ class ItemCache:
         if not self._capacity or not ids:
             return
         ids, rows = ids[-self._capacity :], rows[-self._capacity :]
-        slots = np.fromiter((self._claim(item_id) for item_id in ids), np.intp, len(ids))
+        slots = np.array(list(map(self._claim, ids)), np.intp)
         source.copy_to(self._rows, rows, slots)
         absent = (source.bits[rows] & self._absent_bit) != 0
         self._expires[slots] = now + np.where(absent, min(_ABSENT_TTL_S, self._ttl_s), self._ttl_s)

@@ -61,8 +61,7 @@ class Read:
 
     def rows(self, ids: Sequence[bytes]) -> Rows:
         """Rows of the table for `ids`."""
-        row = self.row
-        return np.fromiter((row[item_id] for item_id in ids), np.intp, len(ids))
+        return np.array(list(map(self.row.__getitem__, ids)), np.intp)
 
 
 class StoreReader:

@@ -163,7 +163,5 @@ def _items(item_ids: list[bytes], read: Read, sizes: Sizes) -> dict[str, Array]:
         "item_summary": read.items.summary[rows].reshape(1, count, sizes.summary),
         "item_mask": ((bits & (ITEM_UNKNOWN | ITEM_OTHER_RELEASE)) == 0).astype(np.uint8).reshape(1, count),
         "item_fallback": bits.reshape(1, count),
-        "item_first": np.fromiter(
-            (first.setdefault(item_id, place) for place, item_id in enumerate(item_ids)), np.int32, count
-        ).reshape(1, count),
+        "item_first": np.array(list(map(first.setdefault, item_ids, range(count))), np.int32).reshape(1, count),
     }

@@ -11,15 +11,24 @@ from serving.client import RekiClient
 from serving.export import export_release
 from serving.ranker_load import COSINE
 from serving.settings import ServingSettings
-from tests.serving.world import ITEMS, TRITON_PYTHON, Catalogue, FakeRelease, run_triton
+from tests.serving.world import ITEMS, TRITON_PYTHON, Catalogue, FakeRelease, OnlineStore, run_triton
 
 
 @pytest.fixture(scope="session")
-def feature_settings(valkey, tmp_path_factory):
+def online_store(tmp_path_factory):
+    """A Valkey of these tests' own: they stop it."""
+    store = OnlineStore(tmp_path_factory.mktemp("serving-store"))
+    store.start()
+    yield store
+    store.stop()
+
+
+@pytest.fixture(scope="session")
+def feature_settings(online_store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("serving-features")
     settings = FeatureSettings(
         namespace="serving_tests",
-        redis_url=valkey.url,
+        redis_url=online_store.url,
         offline_dir=folder / "offline",
         registry_path=folder / "registry.db",
         feast_repo=folder / "repo",

@@ -14,6 +14,7 @@ from feature_repo.records import EntityWrite, FeatureRow
 from feature_repo.settings import FeatureSettings
 from feature_repo.writer import FeatureWriter
 from knowledge.base import micros
+from reki.embedded import valkey
 from reki.embedded.ports import draw
 from reki.embedded.service import Service, running
 from serving.launcher import Ports, probe, start_command
@@ -85,6 +86,25 @@ class Catalogue:
 
     def write(self, entity, entity_id, row):
         self.writer.write([EntityWrite(entity, entity_id, 0, (row,))])
+
+
+class OnlineStore:
+    """A Valkey that can be stopped and started again with its data and address."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._port = draw()[0]
+        self._block = None
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self):
+        self._block = valkey.start(self._folder, self._port)
+        self._block.__enter__()
+
+    def stop(self):
+        if self._block is not None:
+            self._block.__exit__(None, None, None)
+            self._block = None
 
 
 @dataclass(frozen=True)
