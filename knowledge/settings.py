@@ -25,7 +25,7 @@ class KnowledgeSettings(BaseModel):
     llm_concurrency: int = Field(default=2, ge=1, le=1024, description="Calls running at the same time.")
     llm_queue: int = Field(default=64, ge=0, description="Calls that may wait for their turn; one more is refused.")
     llm_deadline_s: float = Field(
-        default=100.0, gt=0, description="Time for one answer in seconds: waiting, calling and retrying together."
+        default=180.0, gt=0, description="Time for one answer in seconds: waiting, calling and retrying together."
     )
     llm_retries: int = Field(default=2, ge=0, le=10, description="Further attempts after a transient failure.")
     llm_backoff_s: float = Field(default=0.5, ge=0, description="First pause before a retry, in seconds; doubles.")

@@ -6,6 +6,7 @@ from knowledge.base import Clock, ItemProfile
 from knowledge.cache import AnswerCache
 from knowledge.catalogue import recorded_catalogue
 from knowledge.live import LiveSource
+from knowledge.prompts import EMBEDDED_LIMITS
 from knowledge.recorded import RecordedStore, without_touched
 from knowledge.requests import (
     Extraction,
@@ -125,6 +126,7 @@ def open_source(
         recorded_catalogue().trimmed(settings.shortlist_size),
         titles,
         AnswerCache(settings.knowledge_cache_dir),
+        limits=EMBEDDED_LIMITS if settings.llm == "embedded" else None,
         clock=clock,
     )
     return live if recorded is None else RoutedSource(recorded, live)
