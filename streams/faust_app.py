@@ -97,5 +97,35 @@ def run_app(app: faust.App, services: Sequence[Service], loglevel: str = "INFO")
     """Run until SIGTERM or SIGINT, then stop the services in order; exit code 0 after an orderly end."""
     for service in services:
         app.service(service)
+    quiet_clients()
     worker = faust.Worker(app, loglevel=loglevel, quiet=True, redirect_stdouts=False, override_logging=False)
+    worker.spinner = None  # it would write cursor codes into log files
     worker.execute_from_commandline()
+
+
+class _Seldom(logging.Filter):
+    """Lets the Kafka clients say the same thing once in ten seconds: an outage is hundreds of lines otherwise."""
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._said: dict[tuple[str, object], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to let it through."""
+        if not record.name.startswith(("aiokafka", "kafka")):
+            return True
+        key = (record.name, record.msg)
+        if record.created - self._said.get(key, float("-inf")) < self._every_s:
+            return False
+        if len(self._said) > 1000:
+            self._said.clear()
+        self._said[key] = record.created
+        return True
+
+
+def quiet_clients() -> None:
+    """Keep the Kafka clients' logs to what a person wants to read."""
+    logging.getLogger("kafka").setLevel(logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Seldom())

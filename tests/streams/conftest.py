@@ -50,7 +50,7 @@ class Nursery:
 
     def __init__(self):
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and script
+        self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("worker_nursery.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -167,14 +167,14 @@ def wait_until(condition, timeout_s=20.0, what="it"):
 
 
 def make_streams(bootstrap, valkey, folder, nursery, **changes):
-    settings = StreamSettings(
-        kafka_bootstrap=bootstrap,
-        behavior_partitions=3,
-        kafka_session_timeout_s=1.5,
-        refresh_min_events=5,
-        vector_cache_miss_ttl_s=0.2,
+    chosen = {
+        "behavior_partitions": 3,
+        "kafka_session_timeout_s": 1.5,
+        "refresh_min_events": 5,
+        "vector_cache_miss_ttl_s": 0.2,
         **changes,
-    )
+    }
+    settings = StreamSettings(kafka_bootstrap=bootstrap, **chosen)
     features = FeatureSettings(
         namespace=f"streams_{os.getpid()}_{next(_numbers)}", redis_url=valkey.url, offline_dir=folder / "offline"
     )
