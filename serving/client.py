@@ -33,8 +33,9 @@ class RekiClient:
     queue behind which every request would be late.
     """
 
-    def __init__(self, settings: ServingSettings | None = None, url: str | None = None) -> None:
+    def __init__(self, settings: ServingSettings | None = None, url: str | None = None, model: str = MODEL) -> None:
         self._settings = settings or ServingSettings()
+        self._model = model
         self._triton = triton.InferenceServerClient(url or self._settings.triton_grpc_url)
         self._free = threading.BoundedSemaphore(self._settings.recommend_in_flight)
 
@@ -60,7 +61,9 @@ class RekiClient:
         if not self._free.acquire(blocking=False):
             raise _overloaded(self._settings)
         try:
-            result = self._triton.infer(MODEL, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s)
+            result = self._triton.infer(
+                self._model, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s
+            )
         except InferenceServerException as error:
             raise _mapped(error) from error
         finally:
@@ -83,8 +86,9 @@ class RekiClient:
 class AsyncRekiClient:
     """`RekiClient` for asyncio; make it inside the event loop that uses it."""
 
-    def __init__(self, settings: ServingSettings | None = None, url: str | None = None) -> None:
+    def __init__(self, settings: ServingSettings | None = None, url: str | None = None, model: str = MODEL) -> None:
         self._settings = settings or ServingSettings()
+        self._model = model
         self._triton = triton_aio.InferenceServerClient(url or self._settings.triton_grpc_url)
         self._in_flight = 0
 
@@ -104,7 +108,7 @@ class AsyncRekiClient:
         self._in_flight += 1
         try:
             result = await self._triton.infer(
-                MODEL, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s
+                self._model, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s
             )
         except InferenceServerException as error:
             raise _mapped(error) from error
