@@ -15,15 +15,22 @@ from streams.refresh_worker import RefreshRelease, RefreshWorker
 from streams.settings import StreamSettings
 from streams.slow_topics import SlowTopics, register
 from streams.store import StateStore
+from streams.titles import OnlineTitles
 from streams.topics import TopicNames
 
-__all__ = ["RefreshRelease", "run"]
+__all__ = ["OnlineTitles", "RefreshRelease", "run"]
 
 
 def run(
-    settings: StreamSettings, features: FeatureSettings, release: RefreshRelease, source: KnowledgeSource
+    settings: StreamSettings,
+    features: FeatureSettings,
+    release: RefreshRelease,
+    source: KnowledgeSource,
+    titles: OnlineTitles | None = None,
 ) -> NoReturn:
     """Run the refresh worker in this process until SIGTERM or SIGINT.
+
+    `titles` is what `source` names catalogue items by; the worker fills it from view `item_profile`.
 
     Beside the refresh service the agents of topics `items` and `profiles` run here: they are slow, and the stream
     worker stays free of what is not behaviour. Exit codes: 0 after an orderly stop, 70 after anything unexpected
@@ -31,7 +38,7 @@ def run(
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    worker = RefreshWorker(settings, features, release, source)
+    worker = RefreshWorker(settings, features, release, source, titles)
     # Not the refresh group's name: Faust takes the application's id as the group of its own consumer.
     app = make_app(
         f"{features.namespace}-slow-topics",

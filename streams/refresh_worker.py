@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ from streams.requests import RefreshRequest, encode_request
 from streams.scheduler import Scheduler
 from streams.settings import StreamSettings
 from streams.store import StateStore
+from streams.titles import OnlineTitles
 from streams.topic_admin import ensure_topics
 from streams.topics import TopicNames
 from streams.user_encoder import UserCondenser, UserEncoder
@@ -41,6 +43,7 @@ from streams.user_encoder import UserCondenser, UserEncoder
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _SILENT_S = 15.0
+_TITLES_S, _MISSING_TITLES_S = 60.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,12 @@ class RefreshWorker:
         features: FeatureSettings,
         release: RefreshRelease,
         source: KnowledgeSource,
+        titles: OnlineTitles | None = None,
     ) -> None:
         self._settings = settings
         self._features = features
         self._source = source
+        self._titles = OnlineTitles(()) if titles is None else titles
         self._names = TopicNames(features.namespace)
         self.worker_id = f"refresh:{settings.worker_id or f'{socket.gethostname()}:{os.getpid()}'}"
         # One thread for the stores: the writer and the state store have one caller. One for the encoder.
@@ -87,7 +92,8 @@ class RefreshWorker:
         last_resort = settings.kafka_last_resort
         self.dead_letters = DeadLetters(broker, features.namespace, last_resort=last_resort, timeout_s=wait_s)
         self._publisher = Publisher(broker, last_resort=last_resort, timeout_s=wait_s)
-        self.handler = self._handler(FeatureReader(self._client, keys), release)
+        self._reader = FeatureReader(self._client, keys)
+        self.handler = self._handler(self._reader, release)
         self.scheduler = Scheduler(
             self._client, self._store, self.due, settings, self._publish, self._budget, self._io, self._faults
         )
@@ -156,6 +162,7 @@ class RefreshWorker:
                     ("scheduler", self.scheduler.run()),
                     ("control", self._watcher.run()),
                     ("gauges", self._gauge()),
+                    ("titles", self._reload_titles()),
                 )
             ]
             reading = asyncio.create_task(self.loop.run(), name="refresh-requests")
@@ -194,6 +201,8 @@ class RefreshWorker:
         while not self._stopping.is_set():
             try:
                 await self._in_io(lambda: ensure_topics(self._settings, self._features.namespace, self._client))
+                # Before the first request: a prompt without titles would be a dead letter.
+                await self._in_io(lambda: self._titles.load(self._reader))
                 await self._watcher.start()
             except TransientError as error:
                 if self._trouble != str(error):
@@ -219,13 +228,16 @@ class RefreshWorker:
     async def _in_io(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._io, call)
 
+    async def _reload_titles(self) -> None:
+        while True:
+            await asyncio.sleep(_TITLES_S if self._titles.complete else _MISSING_TITLES_S)
+            with suppress(TransientError):  # the loops report an outage
+                await self._in_io(lambda: self._titles.load(self._reader))
+
     async def _gauge(self) -> None:
         while True:
-            try:
+            with suppress(TransientError):
                 counts = await self._in_io(self.due.counts)
-            except TransientError:
-                pass  # the loops report an outage
-            else:
                 for part in ("due", "later", "leased", "waiting"):
                     self.metrics.due.labels(part).set(getattr(counts, part))
             self.metrics.in_flight.set(self.handler.in_flight())

@@ -7,14 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from feature_repo.schema import ANCHORS, DIM, FACTORS, SUMMARY
+from feature_repo.schema import DIM, FACTORS, SUMMARY
 from knowledge.base import Expectations, ItemProfile, Knowledge, KnowledgeMode, Polarity, RekiError
+from knowledge.catalogue import recorded_catalogue
 from knowledge.requests import Extraction, UserRequest
 from streams.backfill import ItemToLoad, LoadedEvent, UserToLoad
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-ITEMS = [str(number) for number in range(1, 61)]
-ANCHOR_IDS = tuple(ITEMS[:ANCHORS])
+_CATALOGUE = recorded_catalogue()
+ANCHOR_IDS = _CATALOGUE.anchors
+# The anchors and twenty more that an LLM may name.
+ITEMS = [*ANCHOR_IDS, *[item for item in _CATALOGUE.trimmed(300).shortlist if item not in ANCHOR_IDS][:20]]
 RELEASE = "0123456789ab"
 SHAPE = (FACTORS, DIM)
 
@@ -40,7 +43,9 @@ def knowledge(user: str, source_rev: int, model: str = "test-llm") -> Knowledge:
         entity="user",
         entity_id=user,
         factors={"genre": f"{user} after {source_rev} events"},
-        expectations=Expectations(likes=("41", "42"), dislikes=("43",), anchors={"1": 4.0, "2": 2.0}),
+        expectations=Expectations(
+            likes=tuple(ITEMS[40:42]), dislikes=(ITEMS[42],), anchors={ITEMS[0]: 4.0, ITEMS[20]: 3.0}
+        ),
         mode=KnowledgeMode.INDIVIDUAL,
         model=model,
         template_version="t1",

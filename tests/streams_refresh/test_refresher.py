@@ -26,6 +26,7 @@ from streams.state import Arrival, ForgetArrival
 from streams.user_encoder import UserEncoder
 from tests.streams_refresh.parts import (
     ANCHOR_IDS,
+    ITEMS,
     RELEASE,
     SHAPE,
     CountingSource,
@@ -78,7 +79,7 @@ class World:
                     BehaviorEvent(
                         event_id=f"{name}-{offset + n}",
                         user_id=name,
-                        item_id=str(45 + (offset + n) % 10),
+                        item_id=ITEMS[45 + (offset + n) % 10],
                         action="rate",
                         value=5,
                         occurred_at=datetime(2026, 2, 1, tzinfo=UTC),
@@ -170,7 +171,8 @@ async def test_new_knowledge_is_readable_online_and_offline_announced_and_noted(
     [row] = world.reader.read("user_expected", ["u"], None, "blue")
     assert row["expected_source"] == "test-llm|t1|c1"
     assert row["expected_release"] == RELEASE
-    assert row["expected_anchors"][0] == 2.0  # the user's own value of anchor "1", not the LLM's 4.0
+    assert row["expected_anchors"][0] == 2.0  # the user's own value, not the LLM's 4.0
+    assert row["expected_anchors"][20] == 3.0
     assert world.offline_row()["event_timestamp"] == done.written_at
     assert np.array_equal(world.offline_row()["expected_vec_blue"], row["expected_vec"])
     state = world.store.read("u")
@@ -188,8 +190,8 @@ async def test_the_prompt_is_built_from_the_requested_events_only(world):
     await world.refresher.refresh(request)
     [asked] = world.source.requests
     assert len(asked.history) == 13
-    assert asked.history[-1].item_id == "47"
-    assert asked.history[0].title == "Film 1"
+    assert asked.history[-1].item_id == ITEMS[47]
+    assert asked.history[0].title == f"Film {ITEMS[0]}"
     assert asked.profile == {"age": "30"}
     assert asked.previous.source_rev == 10
     assert "u" not in {entry.title for entry in asked.history}
