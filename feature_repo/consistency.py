@@ -11,10 +11,10 @@ import numpy as np
 import redis
 from feast.infra.key_encoding_utils import deserialize_entity_key
 
-from feature_repo.keys import JOIN_KEYS, KEY_VERSION, Keys
+from feature_repo.keys import KEY_VERSION, Keys
 from feature_repo.offline import OfflineBuffer
 from feature_repo.reader import FeatureReader
-from feature_repo.schema import View, physical_views
+from feature_repo.schema import JOIN_KEYS, View, physical_views
 from knowledge.base import TransientError, is_id
 
 _ROUND_TRIP = 500
@@ -127,9 +127,11 @@ def _online_ids(client: redis.Redis, keys: Keys, entity: str) -> Iterator[str]:
     project = keys.project.encode()
     try:
         for key in client.scan_iter(keys.prefix(entity) + b"*" + project, count=1000):
-            parsed = deserialize_entity_key(key[: -len(project)], KEY_VERSION)
+            try:
+                parsed = deserialize_entity_key(key[: -len(project)], KEY_VERSION)
+            except ValueError:  # of a project whose name ends like ours
+                continue
             entity_id = parsed.entity_values[0].string_val
-            # Another project's name may end like ours.
             if is_id(entity_id) and keys.row_key(entity, entity_id) == key:
                 yield entity_id
     except redis.RedisError as error:

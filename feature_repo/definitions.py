@@ -16,7 +16,6 @@ from feast.permissions.policy import RoleBasedPolicy
 from feast.types import Array, FeastType, Float32, Int64, String
 
 from feature_repo import schema
-from feature_repo.keys import JOIN_KEYS
 from feature_repo.lance_source import ViewSource
 from feature_repo.offline import OfflineBuffer
 
@@ -36,8 +35,8 @@ project = Project(
     name=_CONFIG["project"],
     description="REKI: knowledge from an LLM as features, kept fresh by streams",
 )
-user = Entity(name="user", join_keys=[JOIN_KEYS["user"]], value_type=ValueType.STRING)
-item = Entity(name="item", join_keys=[JOIN_KEYS["item"]], value_type=ValueType.STRING)
+user = Entity(name="user", join_keys=[schema.JOIN_KEYS["user"]], value_type=ValueType.STRING)
+item = Entity(name="item", join_keys=[schema.JOIN_KEYS["item"]], value_type=ValueType.STRING)
 
 
 def _view(view: schema.View, slot: str | None = None) -> FeatureView:
@@ -68,7 +67,7 @@ def _view(view: schema.View, slot: str | None = None) -> FeatureView:
     return FeatureView(
         name=name,
         entities=[entity],
-        schema=[Field(name=JOIN_KEYS[view.entity], dtype=String), *features],
+        schema=[Field(name=schema.JOIN_KEYS[view.entity], dtype=String), *features],
         source=source,
         online=True,
         tags=tags,

@@ -7,10 +7,10 @@ from feast.infra.online_stores.helpers import _mmh3, _redis_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
+from feature_repo.schema import JOIN_KEYS
 from knowledge.base import check_id
 
 KEY_VERSION = 3  # entity_key_serialization_version in feature_store.yaml
-JOIN_KEYS = {"user": "user_id", "item": "item_id"}
 
 
 class Keys:

@@ -11,8 +11,7 @@ import lance
 import pyarrow as pa
 
 from feature_repo.compactor import Compaction, compact, retried
-from feature_repo.keys import JOIN_KEYS
-from feature_repo.schema import Kind, View, physical_views
+from feature_repo.schema import JOIN_KEYS, Kind, View, physical_views
 from knowledge.base import TransientError, check_id
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -140,12 +139,10 @@ class OfflineBuffer:
     def newest(self, view: str, entity_id: str) -> dict[str, Any] | None:
         """The row with the highest (`epoch`, `source_rev`, event time) of one entity in a physical view, or None."""
         logical, _ = physical_views()[view]
+        where = f"{JOIN_KEYS[logical.entity]} = '{check_id(entity_id)}'"
         if not self.path(view).exists():
             return None
-        quoted = entity_id.replace("'", "''")
-        rows: list[dict[str, Any]] = (
-            lance.dataset(str(self.path(view))).to_table(filter=f"{JOIN_KEYS[logical.entity]} = '{quoted}'").to_pylist()
-        )
+        rows: list[dict[str, Any]] = lance.dataset(str(self.path(view))).to_table(filter=where).to_pylist()
         return max(rows, key=_order, default=None)
 
     def compact(self, view: str, keep_versions_s: float = 600.0, purge: bool = False) -> Compaction:

@@ -16,6 +16,7 @@ RING = 100  # N: newest events kept in a user's state
 STORED_STATS = 4  # S - 1: statistics that the stream worker stores; the reader appends log1p(events since knowledge)
 
 SLOTS = ("blue", "green")
+JOIN_KEYS = {"user": "user_id", "item": "item_id"}
 
 
 class Kind(StrEnum):

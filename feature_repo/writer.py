@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 import redis
 
-from feature_repo.keys import JOIN_KEYS, Keys
+from feature_repo.keys import Keys
 from feature_repo.records import EntityWrite, FeatureRow, Outcome, RowResult, view_named
+from feature_repo.schema import JOIN_KEYS
 from feature_repo.values import check_row, decode, encode, physical_values
 from knowledge.base import Clock, SystemClock, TerminalError, TransientError, from_micros, micros
 

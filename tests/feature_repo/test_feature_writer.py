@@ -10,6 +10,8 @@ from feature_rows import expected, experienced, history, item, item_vector, know
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from feature_repo.keys import Keys
 from feature_repo.records import FeatureRow, Outcome
@@ -189,7 +191,7 @@ def test_a_server_that_lost_its_scripts_is_given_them_again(bench):
 
 
 def test_a_server_that_is_away_is_an_error_worth_a_retry(bench):
-    away = FeatureWriter(redis.Redis(port=1, socket_connect_timeout=0.2), bench.keys, bench.offline)
+    away = FeatureWriter(redis.Redis(port=1, retry=Retry(NoBackoff(), 0)), bench.keys, bench.offline)
     with pytest.raises(TransientError) as error:
         away.write([user("1", history(1))])
     assert error.value.reason == "redis_unavailable"
