@@ -106,7 +106,7 @@ class AppliedWaiter:
         if state is None:
             return None
         if not token.event_id:
-            return self._look_forgotten(token, state)
+            return None if state.forgotten and not state.gone else 0
         entry = state.find(token.event_id)
         if entry is None:
             if state.forgotten or not any(e.offset > token.offset for e in state.ring):
@@ -136,12 +136,6 @@ class AppliedWaiter:
             if decision.get("rev", -1) >= rev and not decision.get("due"):
                 return NotChanged(str(decision.get("reason")), rev)
         return None
-
-    def _look_forgotten(self, token: BehaviorToken, state: UserState) -> int | None:
-        if not state.forgotten:
-            return 0
-        with redis_errors():
-            return None if self._redis.exists(self._keys.row_key("user", token.user_id)) else 0
 
     def _topic_id(self) -> str:
         with redis_errors():

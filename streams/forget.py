@@ -56,11 +56,11 @@ class Forgetting:
         state = result.state
         self._writer.delete_entity("user", state.user_id)
         self._due.forget(state.user_id)
-        if self._erase is not None and state.prompt_hashes:
-            self._erase(state.prompt_hashes)
-            self._store.erased(state.user_id, state.epoch)
         with redis_errors():
             self._redis.zadd(self._again_key, {f"{state.epoch}:{state.user_id}": time.time() + self._second_after_s})
+        if self._erase is not None and state.prompt_hashes:
+            self._erase(state.prompt_hashes)
+        self._store.finish_forgetting(state.user_id, state.epoch, erased=self._erase is not None)
         log.info("forgot a user (epoch %d begins)", state.epoch)
         return True
 

@@ -1,4 +1,4 @@
-"""Settings of the streaming side: broker, topics, behaviour service, refresh policy, health. Passed in, never read here."""
+"""Settings of the streaming side: broker, topics, behaviour service, refresh policy, health. Passed in."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

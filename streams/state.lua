@@ -7,7 +7,8 @@
 --   o:<topic id>:<partition>  last offset taken into account
 --   e:<rev>                   one event of the ring, a JSON array; the newest N revs are kept
 --   n:<polarity>              events ever applied with that polarity
---   prompts, decision, refresh_outcome, profile (JSON); forgotten (digits, a stub's time in microseconds)
+--   prompts, decision, refresh_outcome, profile (JSON); rank:<field>, by which the two before it never go back;
+--   forgotten (digits, a stub's time in microseconds), gone (1: everything of the old life is deleted)
 -- Numbers stay text wherever they may pass 2^53 or carry a fraction: Lua's own formatting would round them.
 
 local key = KEYS[1]
@@ -109,9 +110,9 @@ local function apply()
       changed.rev = digits(rev)
       if state.forgotten then
         -- A stub's user is back: a new life, which must not expire with the stub.
-        redis.call("HDEL", key, "forgotten")
+        redis.call("HDEL", key, "forgotten", "gone")
         redis.call("PERSIST", key)
-        state.forgotten = nil
+        state.forgotten, state.gone = nil, nil
       end
     end
     for field, value in pairs(changed) do state[field] = value end
@@ -122,7 +123,7 @@ end
 
 -- forget topic:partition offset ttl_ms
 -- Leaves {format, epoch + 1, offsets, prompts until erased, forgotten}. Verdict "1" = done now, "again" = this very
--- record was the last one handled (its later steps may have been cut off), "replayed" = the user has moved on since.
+-- record was the last one handled and its later steps were cut off, "replayed" = nothing is left to do.
 local function forget()
   local state, failure = load()
   if failure then return failure end
@@ -130,7 +131,7 @@ local function forget()
   local last = state[line] and tonumber(state[line])
   if last and offset < last then return { now, { "replayed" }, flatten(state) } end
   if last and offset == last then
-    return { now, { state.forgotten and "again" or "replayed" }, flatten(state) }
+    return { now, { state.forgotten and not state.gone and "again" or "replayed" }, flatten(state) }
   end
   local stub = { format = FORMAT, epoch = digits(number(state, "epoch") + 1), forgotten = now }
   for field, value in pairs(state) do

@@ -66,6 +66,7 @@ class UserState:
     refresh_outcome: Mapping[str, Any] | None = None
     profile: Mapping[str, str] = field(default_factory=dict)
     forgotten: bool = False  # a stub: nothing but epoch and offsets
+    gone: bool = False  # ... and everything of the old life is deleted
 
     def handled(self, topic_id: str, partition: int, offset: int) -> bool:
         """Whether the record at this place was already taken into account (or skipped)."""

@@ -55,8 +55,8 @@ class StateStore:
     def forget(self, arrival: ForgetArrival, ttl_s: float) -> UserResult:
         """Replace the state by a stub {epoch + 1, offsets} that expires after `ttl_s`.
 
-        The verdict is applied (now), or ignored as `again` (already done, but its later steps may have been cut off)
-        or `replayed` (the user has had later records since: nothing to do).
+        The verdict is applied (now), or ignored as `again` (the stub stands, but later steps were cut off) or
+        `replayed` (nothing is left to do).
         """
         line = f"{arrival.topic_id}:{arrival.partition}"
         args = ["forget", line, arrival.offset, int(ttl_s * 1000)]
@@ -90,7 +90,7 @@ class StateStore:
         return state if self.restore(state) else None
 
     def restore(self, state: UserState) -> bool:
-        """Write a state as it stands (rebuild). False = one of the same or a higher (epoch, rev) is there: untouched."""
+        """Write a state as it stands (rebuild). False = one of the same or a higher (epoch, rev) is there: kept."""
         fields: dict[str, Any] = {f"e:{entry.rev}": _dump(entry_row(entry)) for entry in state.ring}
         fields |= {f"n:{polarity}": count for polarity, count in state.counts.items()}
         fields |= {f"o:{t}:{p}": offset for t, line in state.offsets.items() for p, offset in line.items()}
@@ -101,8 +101,10 @@ class StateStore:
         return bool(self._call([(state.user_id, ["create", state.epoch, state.rev, *flat])])[0])
 
     def update(self, user_id: str, epoch: int, **fields: Any) -> bool:  # noqa: ANN401
-        """Set fields of `UserState` beside the behaviour: requested_rev, requested_at, refreshed_rev, refreshed_at,
-        generation, decision, refresh_outcome, profile; `prompt_hashes` are appended; times may be given as datetimes.
+        """Set fields of `UserState` beside the behaviour.
+
+        These are requested_rev, requested_at, refreshed_rev, refreshed_at, generation, decision, refresh_outcome,
+        profile; `prompt_hashes` are appended; times may be given as datetimes.
 
         Refused (False) when the state's epoch is another (forgotten meanwhile) or there is none. `*_rev`, `*_at` and
         `generation` never go down; `decision` (by its `rev`) and `refresh_outcome` (by its `source_rev`) likewise.
@@ -114,9 +116,12 @@ class StateStore:
         calls = [(user, ["update", epoch, *_update_args(fields)]) for user, epoch, fields in updates]
         return [bool(done) for done in self._call(calls)]
 
-    def erased(self, user_id: str, epoch: int) -> bool:
-        """A forgotten user's cached answers are gone: drop their prompt hashes from the stub."""
-        return bool(self._call([(user_id, ["update", epoch, "prompts", "clear", "", ""])])[0])
+    def finish_forgetting(self, user_id: str, epoch: int, *, erased: bool) -> bool:
+        """Everything of the old life is deleted; with `erased` also the cached answers behind the prompt hashes."""
+        args: list[Any] = ["update", epoch, "gone", "set", "1", ""]
+        if erased:
+            args += ["prompts", "clear", "", ""]
+        return bool(self._call([(user_id, args)])[0])
 
     def _call(self, calls: Sequence[tuple[str, list[Any]]]) -> list[Any]:
         if not calls:
@@ -214,5 +219,6 @@ def decode_state(user_id: str, row: Mapping[bytes, bytes]) -> UserState:
         refresh_outcome=parsed(b"refresh_outcome"),
         profile=parsed(b"profile") or {},
         forgotten=b"forgotten" in row,
+        gone=b"gone" in row,
         **{name: int(row.get(name.encode(), 0)) for name in _MAX},
     )

@@ -193,9 +193,11 @@ def test_forgetting_leaves_a_stub_that_swallows_a_replay_and_lets_a_later_event_
     assert store.forget(ForgetArrival(user, "T", 0, 2), 60).verdicts[0].reason == "again"
     replay = store.apply([arrival(user, "a", 0), arrival(user, "b", 1)])[0]
     assert (replay.state.epoch, replay.state.rev, replay.state.ring, replay.state.forgotten) == (1, 0, (), True)
-    assert store.erased(user, 1)
+    assert store.finish_forgetting(user, 1, erased=True)
+    assert (store.read(user).gone, store.read(user).prompt_hashes) == (True, ())
+    assert store.forget(ForgetArrival(user, "T", 0, 2), 60).verdicts[0].reason == "replayed"
     later = store.apply([arrival(user, "c", 3)])[0]
-    assert (later.state.epoch, later.state.rev, later.state.forgotten) == (1, 1, False)
+    assert (later.state.epoch, later.state.rev, later.state.forgotten, later.state.gone) == (1, 1, False, False)
     assert later.state.refreshed_rev == 0
     assert redis_client.pttl(KEYS.state_key(user)) == -1
     assert store.forget(ForgetArrival(user, "T", 0, 2), 60).verdicts[0].reason == "replayed"
