@@ -29,7 +29,7 @@ def clean(text: str, limit: int, forbidden: str = "") -> str:
     if len(forbidden) >= 4:
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(forbidden)}(?![A-Za-z0-9])", "(id)", text, flags=re.IGNORECASE)
     text = " ".join(text.translate(_MARKS).split())
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    return text[:limit].rstrip()
 
 
 def quoted(text: str, limit: int, forbidden: str = "") -> str:
