@@ -18,7 +18,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import redis
@@ -36,6 +36,9 @@ from serving.ranker_load import COSINE, TRAINED
 from serving.reader import StoreReader
 from serving.settings import ServingSettings
 from tests.serving.world import RELEASE, Catalogue, FakeRelease, RunningTriton, run_triton
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 USERS, ITEMS, CANDIDATES, HISTORY = 200, 2000, 100, 50
 
@@ -91,7 +94,7 @@ def add_noop(models: Path) -> None:
 
 
 def read_in_process(
-    readers: dict[str, StoreReader], store: Any, slot: str, requests: list[Request]
+    readers: dict[str, StoreReader], store: "FeatureStore", slot: str, requests: list[Request]
 ) -> dict[str, float]:
     """Median milliseconds to read one request's features: ours, and the same features through the Feast SDK."""
     took: dict[str, list[float]] = {name: [] for name in (*readers, "feast_sdk")}
