@@ -186,6 +186,15 @@ local function create()
     local epoch, rev = number(state, "epoch"), number(state, "rev")
     local new_epoch, new_rev = tonumber(ARGV[2]), tonumber(ARGV[3])
     if state.forgotten or epoch > new_epoch or (epoch == new_epoch and rev >= new_rev) then return 0 end
+    -- A loaded history knows no offsets: over a state that has seen records it would undo their events for good.
+    local loaded, seen = true, false
+    for at = 4, #ARGV, 2 do
+      if string.sub(ARGV[at], 1, 2) == "o:" then loaded = false end
+    end
+    for field in pairs(state) do
+      if string.sub(field, 1, 2) == "o:" then seen = true end
+    end
+    if loaded and seen then return 0 end
   end
   local fields = { format = FORMAT, epoch = ARGV[2], rev = ARGV[3] }
   for at = 4, #ARGV, 2 do fields[ARGV[at]] = ARGV[at + 1] end
