@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from knowledge.base import RekiError, TransientError
+from reki.paths import ports_file
 from reki.settings import Settings, load_settings
+from reki.stack.ports import StackPorts
 
 _STORE_S = 60.0
 
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     from feature_repo.repo import apply
 
     try:
+        StackPorts.kept(ports_file())  # the addresses in feature_store.yaml stay true from now on
         settings = load_settings()
         apply(settings.feature_repo)
         if arguments:

@@ -95,7 +95,7 @@ class Settings(BaseModel):
             for room, model in ROOMS.items()
         }
         draft = file.with_suffix(".draft")
-        draft.write_text(self.model_dump_json(exclude=secrets, indent=1))  # type: ignore[arg-type] # nested sets are allowed
+        draft.write_text(self.model_dump_json(exclude=secrets, indent=1))
         draft.chmod(0o600)
         draft.replace(file)
 
@@ -206,7 +206,7 @@ def load_settings(
         room: _check(room, {name: chosen[name] for name in model.model_fields if name in chosen}, sources)
         for room, model in ROOMS.items()
     }
-    return _folders(Settings(**rooms, sources=sources), root)  # type: ignore[arg-type] # checked room by room
+    return _folders(Settings(**rooms, sources=sources), root)
 
 
 def _from_stack(file: Path, environ: Mapping[str, str]) -> Settings:

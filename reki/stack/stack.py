@@ -136,7 +136,7 @@ class Stack:
         known = control.read(self.run_dir)
         if known is None:
             raise TerminalError("not_up", "the stack is not up")
-        return supervisord.Control(supervisord.socket_of(Path(known["socket_dir"])))
+        return supervisord.Control(supervisord.socket_of(Path(str(known["socket_dir"]))))
 
     def _exit_code(self, supervisor: supervisord.Control, service: Service) -> int | None:
         fatal = control.fatal(self.run_dir).get(service.name)
