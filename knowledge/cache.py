@@ -43,7 +43,7 @@ class AnswerCache:
             parts = json.loads(self._path(key).read_text(encoding="utf-8"))
             answer = CachedAnswer(**{**parts, "generated_at": parse_time(parts["generated_at"])})
             whole = isinstance(answer.data, dict)
-        except (FileNotFoundError, ValueError, TypeError, KeyError, TerminalError):
+        except (OSError, ValueError, TypeError, KeyError, TerminalError):
             return None
         return answer if whole else None
 

@@ -43,7 +43,7 @@ class Limits:
 
 
 # With a shortlist of 60, prompt and longest possible answer fit the embedded LLM's 4,096 tokens.
-EMBEDDED_LIMITS = Limits(history_items=24, title_chars=60, field_chars=40, text_chars=100)
+EMBEDDED_LIMITS = Limits(history_items=20, title_chars=50, field_chars=30, text_chars=100)
 
 
 @dataclass(frozen=True)
