@@ -13,4 +13,9 @@ def load_ranker(folder: Path, kind: str) -> nn.Module:
     """The ranker in evaluation mode; `folder` is the model's version folder, `kind` is in ranker.json."""
     if kind == COSINE:
         return CosineRanker().eval()
+    if kind == TRAINED:
+        # Not at the top: a stack on cosines needs no trained release.
+        from ranking.release import Release
+
+        return Release.load(folder / "release").ranker().eval()
     raise ValueError(f"unknown kind of ranker {kind!r}: export again with this version of reki")

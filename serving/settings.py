@@ -28,7 +28,12 @@ class ServingSettings(BaseModel):
     item_cache_ttl_s: float = Field(
         default=30.0, gt=0, description="A cached item row is read again after this time: new item vectors show then."
     )
-    recommend_batch: int = Field(default=32, ge=1, le=256, description="Most requests that Triton puts in one batch.")
+    recommend_batch: int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="Most requests that Triton puts in one batch; 16 of the longest fit into a /dev/shm of 64 MB.",
+    )
 
     # Ranker model
     ranker_threads: int = Field(default=1, ge=1, description="CPU threads of the ranker where there is no GPU.")

@@ -5,6 +5,7 @@ import json
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
@@ -15,7 +16,7 @@ from knowledge.base import SystemClock, TerminalError, TransientError, micros
 from serving.answer import ItemFallback, UserFallback
 from serving.client import AsyncRekiClient, RekiClient
 from serving.cosine import CosineRanker
-from serving.launcher import probe
+from serving.launcher import probe, shared_memory_prefix
 from serving.settings import ServingSettings
 from tests.serving.world import ITEMS, RELEASE, SOURCE
 
@@ -147,6 +148,18 @@ def batches(triton):
     with urlopen(f"{triton.http_url}/v2/models/stats") as answer:  # noqa: S310 - our own Triton
         models = json.load(answer)["model_stats"]
     return {model["name"].split("_")[0]: model["execution_count"] for model in models}
+
+
+def test_the_longest_lists_at_once_fit_into_the_64_mb_of_shared_memory_that_containers_get(triton, user):
+    async def burst():
+        settings = ServingSettings(recommend_deadline_s=90)
+        async with AsyncRekiClient(settings, triton.grpc_url) as client:
+            return await asyncio.gather(*(client.recommend("full", ITEMS * 10) for _ in range(40)))
+
+    answers = asyncio.run(burst())
+    assert {len(answer.scores) for answer in answers} == {2000}
+    regions = Path("/dev/shm").glob(f"{shared_memory_prefix(triton.run_dir)}*")
+    assert sum(region.stat().st_blocks * 512 for region in regions) < 64 * 2**20
 
 
 def test_doubles_are_scored_alike_and_keep_their_places(client, user):

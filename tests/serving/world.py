@@ -111,7 +111,7 @@ class OnlineStore:
 class RunningTriton:
     http_url: str
     grpc_url: str
-    repository: Path
+    run_dir: Path
     pid: int
     log: Path
 
@@ -125,4 +125,4 @@ def run_triton(folder):
     service = Service("triton", tuple(command), probe=lambda: probe(url) is None, ready_s=90)
     log = folder / "triton.log"
     with running(service, log) as process:
-        yield RunningTriton(url, f"127.0.0.1:{grpc}", folder / "models", process.pid, log)
+        yield RunningTriton(url, f"127.0.0.1:{grpc}", folder / "run", process.pid, log)
