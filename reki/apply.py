@@ -1,9 +1,10 @@
-"""Bring Feast's registry to what the definitions say, and write Triton's models where a release is given.
+"""Bring Feast's registry to what the definitions say, and write Triton's models where a folder for them is given.
 
-`python -m reki.apply [RELEASE MODELS_DIR]`, with the settings in `REKI_SETTINGS`. A process of its own, because Feast
-takes seconds to import: started together with the stores, it has applied by the time they are ready.
+`python -m reki.apply [--models DIR [--release PATH]]`. A process of its own, because Feast takes seconds to import:
+started together with the stores, it has applied by the time they are ready.
 """
 
+import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from knowledge.base import RekiError, TransientError
 from reki.paths import ports_file
 from reki.settings import Settings, load_settings
 from reki.stack.ports import StackPorts
+from reki.workers import release_path
 
 _STORE_S = 60.0
 
@@ -39,7 +41,11 @@ def export(settings: Settings, release_path: Path, models_dir: Path) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Entry point; returns the exit code."""
-    if not arguments:
+    parser = argparse.ArgumentParser(prog="reki.apply", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", type=Path, help="Triton's model repository to write")
+    parser.add_argument("--release", type=Path, help="release to export; by default the one in use")
+    chosen = parser.parse_args(arguments)
+    if chosen.models is None:
         # Feast imports torch where it finds it and needs nothing of it here. (A release does.)
         sys.modules["torch"] = None  # type: ignore[assignment] # marks a module that is not to be had
     from feature_repo.repo import apply
@@ -48,8 +54,8 @@ def main(arguments: Sequence[str]) -> int:
         StackPorts.kept(ports_file())  # the addresses in feature_store.yaml stay true from now on
         settings = load_settings()
         apply(settings.feature_repo)
-        if arguments:
-            export(settings, Path(arguments[0]), Path(arguments[1]))
+        if chosen.models is not None:
+            export(settings, chosen.release or release_path(settings), chosen.models)
     except RekiError as error:
         print(error.message, file=sys.stderr)
         return 2

@@ -1,6 +1,7 @@
 """`reki up`, `reki down` and `reki status`."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def refuse_second() -> None:
 
 def start_apply(settings_file: Path, release: Path | None, models_dir: Path) -> "subprocess.Popen[str]":
     """Start `reki.apply` for the settings in a file; pass the process to `finish_apply`."""
-    arguments = [] if release is None else [str(release), str(models_dir)]
+    arguments = [] if release is None else [f"--models={models_dir}", f"--release={release}"]
     return subprocess.Popen(
         [sys.executable, "-m", "reki.apply", *arguments],
         cwd=ROOT,
@@ -89,6 +90,8 @@ def finish_apply(process: "subprocess.Popen[str]") -> None:
 def _start(stack: Stack, screen: Screen, release: Path | None, detached: bool) -> None:
     file = services.settings_file(stack.run_dir)
     stack.settings.write(file)
+    # Triton loads what it finds there: not the models of a release that was served before.
+    shutil.rmtree(stack.models_dir, ignore_errors=True)
     applying = start_apply(file, release, stack.models_dir)
     try:
         with screen.stage("Stores" if release is None else "Stores and LLM") as tick:
