@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from redis import Redis
 
@@ -28,20 +28,13 @@ from knowledge.base import (
 from streams.knowledge_rows import Floats, item_rows, profile_row
 from streams.projection import Projection
 from streams.redis_time import redis_micros
+from streams.release_parts import TextCondenser
 from streams.state import RingEntry, UserResult, UserState
 from streams.store import StateStore
 from streams.user_encoder import Encodable, UserEncoder, expected_items, own_values
 
 Progress = Callable[[int, int], None]  # done, total
 T = TypeVar("T")
-
-
-class ItemCondenser(Protocol):
-    """`encoders.condense.Condenser`, as far as items are concerned."""
-
-    def items(self, factors: Sequence[Mapping[str, str]]) -> tuple[Floats, Floats]:
-        """Vectors f32[n, F, d] and HEIN summaries f32[n, 32] of items' factor texts."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ def backfill_items(
     items: Sequence[ItemToLoad],
     *,
     writer: FeatureWriter,
-    condenser: ItemCondenser,
+    condenser: TextCondenser,
     release_id: str,
     slots: Sequence[str],
     clock: Clock | None = None,

@@ -11,10 +11,9 @@ from typing import Any
 
 import lance
 
-from feature_repo.keys import JOIN_KEYS
 from feature_repo.offline import OfflineBuffer
 from feature_repo.records import EntityWrite, FeatureRow
-from feature_repo.schema import USER_HISTORY, physical_views
+from feature_repo.schema import JOIN_KEYS, USER_HISTORY, physical_views
 from feature_repo.writer import FeatureWriter
 from knowledge.base import TerminalError
 from streams.state import UserState, state_from_json

@@ -11,7 +11,8 @@ from feature_repo.writer import FeatureWriter
 from knowledge.requests import KnowledgeSource
 from streams.faust_app import Running, make_app, run_app
 from streams.redis_calls import connect
-from streams.refresh_worker import RefreshRelease, RefreshWorker
+from streams.refresh_worker import RefreshWorker
+from streams.release_parts import RefreshRelease
 from streams.settings import StreamSettings
 from streams.slow_topics import SlowTopics, register
 from streams.store import StateStore

@@ -5,10 +5,9 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
 from feature_repo.keys import Keys
@@ -31,6 +30,7 @@ from streams.redis_calls import connect
 from streams.refresh_metrics import RefreshMetrics
 from streams.refresh_service import RefreshHandler
 from streams.refresher import Refresher
+from streams.release_parts import RefreshRelease
 from streams.requests import RefreshRequest, encode_request
 from streams.scheduler import Scheduler
 from streams.settings import StreamSettings
@@ -38,22 +38,12 @@ from streams.store import StateStore
 from streams.titles import OnlineTitles
 from streams.topic_admin import ensure_topics
 from streams.topics import TopicNames
-from streams.user_encoder import UserCondenser, UserEncoder
+from streams.user_encoder import UserEncoder
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _SILENT_S = 15.0
 _TITLES_S, _MISSING_TITLES_S = 60.0, 2.0
-
-
-@dataclass(frozen=True)
-class RefreshRelease:
-    """What the worker needs of a ranking release. `shape` = (F, d); `anchors` item ids in the release's order."""
-
-    release_id: str
-    anchors: Sequence[str]
-    shape: tuple[int, int]
-    condenser: UserCondenser
 
 
 class RefreshWorker:

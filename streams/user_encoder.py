@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -12,15 +11,8 @@ from feature_repo.reader import FeatureReader
 from feature_repo.records import FeatureRow
 from knowledge.base import Expectations, Knowledge
 from streams.knowledge_rows import Floats, user_rows
+from streams.release_parts import TextCondenser
 from streams.state import RingEntry
-
-
-class UserCondenser(Protocol):
-    """`encoders.condense.Condenser`, as far as users are concerned."""
-
-    def users(self, factors: Sequence[Mapping[str, str]]) -> Floats:
-        """HEIN summaries f32[n, 32] of users' factor texts."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class UserEncoder:
 
     def __init__(
         self,
-        condenser: UserCondenser,
+        condenser: TextCondenser,
         reader: FeatureReader,
         release_id: str,
         anchors: Sequence[str],

@@ -11,6 +11,7 @@ from knowledge.catalogue import recorded_catalogue  # noqa: E402
 from knowledge.settings import KnowledgeSettings  # noqa: E402
 from knowledge.source import open_source  # noqa: E402
 from streams import refresh_app  # noqa: E402
+from streams.release_parts import RefreshRelease  # noqa: E402
 from streams.settings import StreamSettings  # noqa: E402
 from streams.titles import OnlineTitles  # noqa: E402
 from tests.streams_refresh.parts import RELEASE, SHAPE, HashCondenser  # noqa: E402
@@ -23,7 +24,7 @@ if __name__ == "__main__":
     refresh_app.run(
         StreamSettings(**given["streams"]),
         FeatureSettings(**given["features"]),
-        refresh_app.RefreshRelease(RELEASE, catalogue.anchors, SHAPE, HashCondenser()),
+        RefreshRelease(RELEASE, catalogue.anchors, SHAPE, HashCondenser()),
         open_source(KnowledgeSettings(**given["knowledge"]), titles),
         titles,
     )

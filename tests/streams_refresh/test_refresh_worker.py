@@ -27,6 +27,7 @@ from feature_repo.reader import FeatureReader
 from feature_repo.settings import FeatureSettings
 from feature_repo.writer import FeatureWriter
 from knowledge.base import BehaviorEvent, Polarity
+from streams.await_applied import Applied, AppliedWaiter, NotChanged, Tier
 from streams.backfill import backfill_items, backfill_users
 from streams.control import Slots
 from streams.due import DueSet
@@ -37,6 +38,7 @@ from streams.requests import RefreshRequest, encode_request
 from streams.settings import StreamSettings
 from streams.state import Arrival
 from streams.store import StateStore
+from streams.tokens import BehaviorToken
 from streams.topic_admin import ensure_topics
 from streams.topics import TopicNames
 from streams.user_encoder import UserEncoder
@@ -88,6 +90,7 @@ class Env:
         self.store = StateStore(self.client, keys, 100)
         self.reader = FeatureReader(self.client, keys)
         self.due = DueSet(self.client, self.namespace)
+        self.waiter = AppliedWaiter(self.client, self.namespace)
         self.offline = OfflineBuffer(self.features.offline_dir, flush_s=3600)
         ensure_topics(self.settings, self.namespace, self.client)
         writer = FeatureWriter(self.client, keys, self.offline)
@@ -131,8 +134,8 @@ class Env:
         self.workers.append(process)
         return process
 
-    def behave(self, name: str, number: int) -> None:
-        """`number` events of a user, applied and projected as the stream worker does."""
+    def behave(self, name: str, number: int) -> BehaviorToken:
+        """`number` events of a user, applied and projected as the stream worker does; the last one's token."""
         last = max(entry.offset for entry in self.store.read(name).ring)
         arrivals = [
             Arrival(
@@ -153,6 +156,8 @@ class Env:
             for offset in range(last + 1, last + 1 + number)
         ]
         self.projection.project(self.store.apply(arrivals))
+        end = arrivals[-1]
+        return BehaviorToken(name, end.topic_id, end.partition, end.offset, end.event.event_id)
 
     def refreshed(self, name: str, rev: int) -> bool:
         return self.store.read(name).refreshed_rev == rev
@@ -236,9 +241,12 @@ def health(port: int) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_changed_user_gets_new_knowledge_and_an_unchanged_one_does_not(running):
-    running.behave("a", 3)
-    running.behave("b", 2)
-    wait_until(lambda: running.refreshed("a", 13), what="the refresh")
+    changed, unchanged = running.behave("a", 3), running.behave("b", 2)
+    applied = running.waiter.wait(changed, Tier.INDIVIDUAL, 30)
+    assert isinstance(applied, Applied)
+    assert applied.rev == 13
+    assert running.waiter.wait(unchanged, Tier.INDIVIDUAL, 5) == NotChanged("2 new events, 3 needed", 12)
+    wait_until(lambda: running.refreshed("a", 13), what="the note in the state")
     assert running.llm.calls == 1
     assert running.reader.revs("user_expected", ["a", "b"], "blue") == [13, 10]
     [row] = running.reader.read("user_knowledge", ["a"])
@@ -273,10 +281,11 @@ def test_an_llm_that_is_away_is_waited_for_and_nothing_is_lost(running):
 
 def test_an_answer_that_is_cut_becomes_a_dead_letter_and_the_next_user_is_served(running):
     running.llm.mode = "cut"
-    running.behave("d", 3)
+    token = running.behave("d", 3)
     outcome = wait_until(lambda: running.store.read("d").refresh_outcome, what="the outcome")
     running.llm.mode = "ok"
     assert (outcome["source_rev"], outcome["reason"]) == (13, "answer_cut")
+    assert running.waiter.wait(token, Tier.INDIVIDUAL, 5) == NotChanged("answer_cut", 13)
     assert running.reader.revs("user_expected", ["d"], "blue") == [10]
     letters = running.records(running.names.dead_letters)
     assert b"answer_cut" in [dict(letter.headers)["reason"] for letter in letters]
