@@ -15,7 +15,7 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 # Made at set-up or when the stack runs.
-_LATER = {"/data/feature_repo", "/models", "/tmp/triton"}
+_LATER = {"/data/feature_repo", "/models", "/data/triton"}
 
 
 def test_it_has_the_services_of_the_design():
@@ -84,7 +84,7 @@ def test_the_launcher_takes_the_options_it_is_given():
     from serving import launcher
 
     made = launcher.start_command(
-        Path("python"), Path("/models"), Path("/tmp/triton"), launcher.Ports(8000, 8001, 8002)
+        Path("python"), Path("/models"), Path("/data/triton"), launcher.Ports(8000, 8001, 8002)
     )
     wanted = [part for option in OURS["triton"]["command"] for part in option.split("=")]
     assert wanted[1:] == made[1:]
