@@ -89,7 +89,7 @@ def test_a_retry_writes_the_offline_row_that_the_online_store_holds(bench):
 
 
 def test_a_retry_below_somebody_elses_push_keeps_its_own_values_offline(bench):
-    bench.writer.write([user("1", history(5))])
+    FeatureWriter(bench.client, bench.keys).write([user("1", history(5))])
     key = bench.keys.row_key("user", "1")
     later = Timestamp(seconds=int(time.time()) + 5).SerializeToString()
     pushed = {bench.keys.time_field("user_history"): later, Keys.field("user_history", "history_values"): b""}
