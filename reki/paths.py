@@ -12,8 +12,8 @@ def cache_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """`.reki`: what this clone keeps and git does not."""
-    return ROOT / ".reki"
+    """What this clone keeps and git does not: `REKI_STATE_DIR`, else `.reki`."""
+    return (ROOT / (os.environ.get("REKI_STATE_DIR") or ".reki")).resolve()
 
 
 def ports_file() -> Path:

@@ -19,7 +19,7 @@ from feature_repo.settings import FeatureSettings
 from knowledge.base import TerminalError
 from knowledge.settings import KnowledgeSettings
 from ranking.settings import RankingSettings
-from reki.paths import ROOT
+from reki.paths import ROOT, ports_file
 from reki.shell_settings import ShellSettings
 from reki.stack.ports import StackPorts
 from serving.settings import ServingSettings
@@ -28,8 +28,8 @@ from streams.settings import StreamSettings
 PREFIX = "REKI_"
 # Names a file with every setting, written by a stack for the processes that it starts.
 SETTINGS_FILE = "REKI_SETTINGS"
-# Read by scripts/setup, not here.
-_OTHER_VARIABLES = {SETTINGS_FILE, "REKI_PYTHON"}
+# Read by scripts/setup and by reki.paths, not here.
+_OTHER_VARIABLES = {SETTINGS_FILE, "REKI_PYTHON", "REKI_STATE_DIR"}
 
 ROOMS: dict[str, type[BaseModel]] = {
     "knowledge": KnowledgeSettings,
@@ -184,7 +184,7 @@ def load_settings(
     if environ.get(SETTINGS_FILE):
         return _from_stack(Path(environ[SETTINGS_FILE]), environ)
     tables = _from_file(root / "reki.toml")
-    known_ports = ports or StackPorts.read(root / ".reki" / "ports.json")
+    known_ports = ports or StackPorts.read(ports_file() if root == ROOT else root / ".reki" / "ports.json")
     addresses = known_ports.addresses() if known_ports else {}
     sources: dict[str, Source] = dict.fromkeys(FIELD_ROOM, Source.DEFAULT)
     chosen: dict[str, Any] = {}

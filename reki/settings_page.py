@@ -29,7 +29,8 @@ count (`reki up`); naming your own `REKI_KAFKA_BOOTSTRAP`, `REKI_REDIS_URL`, `RE
 `REKI_TRITON_GRPC_URL` leaves that service out of the stack.
 
 Read by `scripts/setup` alone: `REKI_PYTHON` (the interpreter), `UV_DEFAULT_INDEX` (a package mirror; Maven has its own
-`settings.xml`). `KAFKA_HOME` is read like `REKI_KAFKA_HOME`. `REKI_SETTINGS` names a file that a stack writes for the
+`settings.xml`). `KAFKA_HOME` is read like `REKI_KAFKA_HOME`. `REKI_STATE_DIR` is
+the folder of runs, logs and ports (`.reki`). `REKI_SETTINGS` names a file that a stack writes for the
 processes that it starts.
 """
 _TITLES = {"feature_repo": "features: stores and Feast", "reki": "the shell: this clone and its stack"}

@@ -50,13 +50,17 @@ def run(detach: bool = False, stores: bool = False) -> None:
         _watch(stack, screen)
     except KeyboardInterrupt:
         screen.line("stopping")
+        _stop(stack)
+        screen.line("stopped; nothing is left running")
     except BaseException:
-        stack.down()
+        _stop(stack)
         raise
+
+
+def _stop(stack: Stack) -> None:
     # A second Ctrl-C must not leave half of it behind.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stack.down()
-    screen.line("stopped; nothing is left running")
 
 
 def refuse_second() -> None:
