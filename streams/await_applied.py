@@ -95,7 +95,7 @@ class AppliedWaiter:
         state_key = self._keys.state_key(token.user_id)
         with redis_errors():
             pipe = self._redis.pipeline(transaction=False)
-            pipe.hget(state_key, f"o:{place}")
+            pipe.hget(state_key, f"o:{place}")  # type: ignore[arg-type]  # redis-py takes bytes too
             pipe.get(f"{self._namespace}:reject:{place}:{token.offset}")
             handled, rejected = pipe.execute()
         if rejected is not None:

@@ -54,9 +54,9 @@ class Durability:
             # WAITAOF waits for this connection's own last write; the log is one, so that covers all writes before it.
             pipe.hset(self._applied_key, mapping=dict(applied))
             if self._has_aof:
-                pipe.execute_command("WAITAOF", 1, self._replicas, self._timeout_ms)
+                pipe.waitaof(1, self._replicas, self._timeout_ms)
             elif self._replicas:
-                pipe.execute_command("WAIT", self._replicas, self._timeout_ms)
+                pipe.wait(self._replicas, self._timeout_ms)
             answers = pipe.execute()
             # After the wait: the same server until here means that nothing before it was lost.
             run_id = self._server()

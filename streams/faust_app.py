@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 UNEXPECTED = 70  # exit code after an error that nobody has foreseen: the supervisor starts a fresh process
 
 
-class _NoKafka(BootStrategy):  # type: ignore[misc]
+class _NoKafka(BootStrategy):
     """For an application without agents: its Kafka work is done by its own services."""
 
     enable_kafka = False
     enable_web = False
 
 
-class _NoWeb(BootStrategy):  # type: ignore[misc]
+class _NoWeb(BootStrategy):
     enable_web = False
 
 
@@ -33,7 +33,7 @@ def make_app(
 ) -> faust.App:
     """A Faust application that opens no port. `agents=False` leaves out Faust's own consumer and producer."""
 
-    class App(faust.App):  # type: ignore[misc]
+    class App(faust.App):
         BootStrategy = _NoWeb if agents else _NoKafka
 
     return App(
@@ -53,7 +53,7 @@ def make_app(
     )
 
 
-class Running(Service):  # type: ignore[misc]
+class Running(Service):
     """A coroutine as a Faust service: it runs until `stop` is asked for, and takes the process with it if it fails.
 
     `stop` tells it to end, and is awaited together with its end: mode cancels tasks right after `on_stop`.
@@ -96,7 +96,7 @@ def die(name: str, error: BaseException) -> NoReturn:
 def run_app(app: faust.App, services: Sequence[Service], loglevel: str = "INFO") -> NoReturn:
     """Run until SIGTERM or SIGINT, then stop the services in order; exit code 0 after an orderly end."""
     for service in services:
-        app.service(service)
+        app.service(service)  # type: ignore[arg-type]  # Faust takes instances as well as classes
     quiet_clients()
     worker = faust.Worker(app, loglevel=loglevel, quiet=True, redirect_stdouts=False, override_logging=False)
     worker.spinner = None  # it would write cursor codes into log files

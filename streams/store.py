@@ -71,7 +71,7 @@ class StateStore:
         with redis_errors():
             pipe = self._redis.pipeline(transaction=False)
             for user in user_ids:
-                pipe.hgetall(self._keys.state_key(user))
+                pipe.hgetall(self._keys.state_key(user))  # type: ignore[arg-type]  # redis-py takes bytes too
             rows = pipe.execute()
         return [decode_state(user, row) if row else None for user, row in zip(user_ids, rows, strict=True)]
 

@@ -10,24 +10,32 @@ class StreamMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        made = {"registry": self.registry}
+        registry = self.registry
         self.events = Counter(
-            "reki_stream_events", "Events by outcome (applied, duplicate, replayed).", ["outcome"], **made
+            "reki_stream_events", "Events by outcome (applied, duplicate, replayed).", ["outcome"], registry=registry
         )
-        self.dead_letters = Counter("reki_stream_dead_letters", "Records given up, by reason.", ["reason"], **made)
-        self.forgotten = Counter("reki_stream_forgotten", "Users forgotten.", **made)
-        self.batch_seconds = Histogram("reki_stream_batch_seconds", "One micro-batch.", buckets=_SECONDS, **made)
+        self.dead_letters = Counter(
+            "reki_stream_dead_letters", "Records given up, by reason.", ["reason"], registry=registry
+        )
+        self.forgotten = Counter("reki_stream_forgotten", "Users forgotten.", registry=registry)
+        self.batch_seconds = Histogram(
+            "reki_stream_batch_seconds", "One micro-batch.", buckets=_SECONDS, registry=registry
+        )
         self.settle_seconds = Histogram(
-            "reki_stream_settle_seconds", "Wait for Redis' fsync before a commit.", buckets=_SECONDS, **made
+            "reki_stream_settle_seconds", "Wait for Redis' fsync before a commit.", buckets=_SECONDS, registry=registry
         )
         self.visible_seconds = Histogram(
             "reki_stream_visible_seconds",
             "From the record's time on the broker to its rows being readable.",
             buckets=(*_SECONDS, 10, 60),
-            **made,
+            registry=registry,
         )
-        self.lag = Gauge("reki_stream_lag", "Records behind the newest, per partition.", ["partition"], **made)
-        self.retreats = Gauge("reki_stream_retreats", "Times the worker went back to its committed offsets.", **made)
+        self.lag = Gauge(
+            "reki_stream_lag", "Records behind the newest, per partition.", ["partition"], registry=registry
+        )
+        self.retreats = Gauge(
+            "reki_stream_retreats", "Times the worker went back to its committed offsets.", registry=registry
+        )
 
     def count(self, outcome: str, number: int = 1) -> None:
         """Count events by outcome."""

@@ -56,7 +56,7 @@ def ensure_topics(settings: StreamSettings, namespace: str, client: redis.Redis)
         own = {topic.name: str(uuid.uuid4()) for topic in missing}
         with redis_errors():
             if own:
-                client.hset(pending_key, mapping=own)  # type: ignore[arg-type]
+                client.hset(pending_key, mapping=own)
             _create(admin, missing, _replication(admin, settings), settings)
             if missing:
                 admin.wait_for_topics(
@@ -69,7 +69,7 @@ def ensure_topics(settings: StreamSettings, namespace: str, client: redis.Redis)
                 name: broker_id(topic) or pending.get(name) or stored.get(name) or str(uuid.uuid4())
                 for name, topic in known.items()
             }
-            client.hset(names.topic_ids_key, mapping=ids)  # type: ignore[arg-type]
+            client.hset(names.topic_ids_key, mapping=ids)
             client.delete(pending_key)
     for topic in table:
         found = len(known[topic.name]["partitions"])

@@ -103,3 +103,17 @@ def test_a_recreated_topic_begins_a_new_offset_line(kafka, valkey, nursery, tmp_
             assert streams.waiter.wait(again, timeout_s=20).rev == 6
     finally:
         streams.close()
+
+
+def test_a_log_shorter_than_what_was_applied_stops_the_worker_with_a_plain_message(kafka, valkey, nursery, tmp_path):
+    streams = make_streams(kafka.bootstrap, valkey, tmp_path, nursery, behavior_partitions=1)
+    try:
+        namespace = streams.features.namespace
+        streams.client.hset(f"{namespace}:applied", f"{streams.topic_ids[f'{namespace}.behavior']}:0", 100)
+        worker = streams.start()
+        with streams.producer() as producer:
+            producer.publish(event("u", 1))
+        assert worker.wait(20) == 70
+        assert "has lost events" in worker.log.read_text().replace("\n", " ")
+    finally:
+        streams.close()
