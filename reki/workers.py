@@ -1,6 +1,7 @@
 """Process entry points: `python -m reki.workers stream` and `python -m reki.workers refresh`."""
 
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,10 +66,11 @@ def release_path(settings: Settings) -> Path:
         if not path.is_dir():
             raise TerminalError("no_release", f"there is no release at {path}: `reki settings` shows where it is named")
         return path
-    found = [path for path in folder.glob("*/") if (path / "release.json").exists()]
+    # Named by their content's hash; anything else there is being written or somebody's own.
+    found = [path for path in folder.glob("*/") if re.fullmatch("[0-9a-f]{12}", path.name)]
     if not found:
         raise TerminalError("no_release", f"there is no release in {folder}: `make demo` trains one")
-    return max(found, key=lambda path: (path / "release.json").stat().st_mtime)
+    return max(found, key=lambda path: path.stat().st_mtime)
 
 
 def main(arguments: Sequence[str]) -> int:

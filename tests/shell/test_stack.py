@@ -1,10 +1,13 @@
 """The stack under its supervisor, with two real services; `tests/test_walk.py` runs all of them."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from pathlib import Path
 
 import pytest
 import redis
@@ -80,6 +83,15 @@ def test_a_process_that_dies_three_times_is_given_up_and_named(make, tmp_path):
     with pytest.raises(TransientError, match=r"llm died three times in 30 s .*exit status 3.*no model here"):
         stack.up()
     assert {one.name: one.state for one in stack.status()} == {"valkey": "running", "llm": "given up"}
+
+
+def test_the_stream_worker_runs_without_torch_and_is_ready_once_it_has_partitions(make):
+    stack = make(names=("valkey", "broker", "stream"))
+    stack.up()
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.ports.stream_health}/health") as answer:
+        assert json.load(answer)["assignment"]
+    maps = Path(f"/proc/{stack.pid('stream')}/maps").read_text()
+    assert "libtorch" not in maps
 
 
 def test_deaths_far_apart_are_no_reason_to_give_up():
