@@ -59,8 +59,26 @@ class Hein(nn.Module):
         return self.user_summary(self.project(centre(texts, self.user_mean, mask)))
 
     def project(self, centred: Tensor) -> Tensor:
-        """Centred unit vectors f32[n, F, text_dim] to f32[n, F, d]."""
-        return torch.einsum("nft,ftd->nfd", centred, self.projection)
+        """Centred unit vectors f32[n, F, text_dim] to unit vectors f32[n, F, d]; zeros stay zeros.
+
+        Unit length, so that sums over items weigh them alike and half precision keeps every one.
+        """
+        return fn.normalize(torch.einsum("nft,ftd->nfd", centred, self.projection), dim=-1)
+
+    def fit_space(self, items: Tensor, item_mask: Tensor, users: Tensor, user_mask: Tensor) -> None:
+        """Set the centring means, and the projections to the principal axes of the items' texts, factor by factor.
+
+        `items` f32[n, F, text_dim] with `item_mask` [n, F], `users` likewise; needs no ratings.
+        """
+        with torch.no_grad():
+            self.item_mean.copy_(_masked_mean(items, item_mask))
+            self.user_mean.copy_(_masked_mean(users, user_mask))
+            centred = centre(items, self.item_mean, item_mask)
+            for factor in range(self.shape.factors):
+                axes = torch.linalg.svd(centred[:, factor], full_matrices=False)[2][: self.shape.dim].T
+                # The sign of an axis is the solver's whim: the largest entry made positive, so that runs agree.
+                largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
+                self.projection[factor] = axes * torch.sign(largest)
 
     def item_summary(self, vec: Tensor) -> Tensor:
         """Mix of shared and item experts over projected vectors f32[n, F, d]: f32[n, 32]."""
@@ -74,6 +92,11 @@ class Hein(nn.Module):
 def centre(texts: Tensor, mean: Tensor, mask: Tensor) -> Tensor:
     """Text vectors minus the factor's mean, to unit length; zeros where `mask` is 0."""
     return fn.normalize(texts - mean, dim=-1) * mask.to(texts.dtype).unsqueeze(-1)
+
+
+def _masked_mean(texts: Tensor, mask: Tensor) -> Tensor:
+    weights = mask.to(texts.dtype).unsqueeze(-1)
+    return (texts * weights).sum(0) / weights.sum(0).clamp(min=1.0)
 
 
 def _expert(width: int, shape: HeinShape) -> nn.Module:

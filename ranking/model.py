@@ -1,0 +1,63 @@
+"""The ranker: a CTR backbone, the matching head, and HEIN's summaries of both sides as fields.
+
+`forward` takes exactly the tensors of the design, "Serving". torch and the standard library only: it runs in the
+Triton environment.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ranking.backbones import BACKBONES
+from ranking.head import SUMMARY, MatchingHead
+from ranking.shape import RankerShape
+
+_FIELD = 32  # width of the head's field, as an embedding's
+_HEAD_HIDDEN = 64
+_SUMMARY_DROPOUT = 0.5
+
+
+class Ranker(nn.Module):
+    """B users x N candidates to logits. With `shape.knowledge` false: the backbone on ids and history alone."""
+
+    def __init__(self, shape: RankerShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.head: MatchingHead | None = None
+        fields = 0
+        if shape.knowledge:
+            self.head = MatchingHead(shape)
+            fields = _FIELD + 2 * shape.summary
+            self.field = nn.Sequential(
+                nn.Linear(self.head.width, _HEAD_HIDDEN),
+                nn.ReLU(),
+                nn.Dropout(shape.dropout),
+                nn.Linear(_HEAD_HIDDEN, _FIELD),
+            )
+            self.direct = nn.Linear(self.head.width, 1)
+            # A user's summary names the user: without much dropout the network learns users by heart.
+            self.summary_dropout = nn.Dropout(_SUMMARY_DROPOUT)
+        self.backbone = BACKBONES[shape.backbone](shape, fields)
+
+    def forward(self, batch: dict[str, Tensor], features: Tensor | None = None) -> Tensor:
+        """Logits f32[B, N].
+
+        `batch`: user_stats f32[B, 5], user_experienced and user_expected f32[B, 2, F, d], user_anchors f32[B, A],
+        user_summary f32[B, 32], user_mask u8[B, 4], hist_index i32[B, H], hist_value f32[B, H], hist_vec
+        f32[B, H, F, d], item_index i32[B, N], item_vec f32[B, N, F, d], item_summary f32[B, N, 32],
+        item_mask u8[B, N]. `features` f32[B, N, K] are the head's raw features where the caller has them already
+        (training computes them once); the vectors are then not read.
+        """
+        if self.head is None:
+            logits: Tensor = self.backbone(batch, None)
+            return logits
+        matched = self.head(batch, features)
+        count = matched.shape[1]
+        user = batch["user_summary"].float() * batch["user_mask"][:, SUMMARY, None]
+        item = batch["item_summary"].float() * batch["item_mask"].unsqueeze(-1)
+        fields = [
+            self.field(matched),
+            self.summary_dropout(user).unsqueeze(1).expand(-1, count, -1),
+            self.summary_dropout(item),
+        ]
+        logits = self.backbone(batch, torch.cat(fields, dim=-1)) + self.direct(matched).squeeze(-1)
+        return logits

@@ -1,0 +1,247 @@
+"""The release artefact: HEIN and ranker trained together, one folder, named by the hash of its content.
+
+    <release id>/hein.safetensors, ranker.safetensors, vocabulary.json, release.json
+
+Loading needs the standard library, numpy, torch and safetensors alone: it also happens inside Triton. Nothing is
+pickled. `release.json` names the hash; a folder whose content does not match is refused.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor, nn
+
+from encoders.hein import Hein, HeinShape
+from ranking.model import Ranker
+from ranking.shape import RankerShape
+
+if TYPE_CHECKING:
+    from encoders.condense import Condenser
+    from encoders.text_cache import Encoder, EncodingCache
+
+FORMAT = 1
+_HEIN, _RANKER, _VOCABULARY, _ABOUT = "hein.safetensors", "ranker.safetensors", "vocabulary.json", "release.json"
+
+
+@dataclass(frozen=True)
+class About:
+    """What a release says of itself (release.json, beside its id)."""
+
+    scenario: str
+    factors: tuple[str, ...]
+    encoder_id: str
+    dim: int  # d
+    history_length: int  # H: newest entries that the ranker reads
+    ring_size: int  # N: events behind experienced vectors and statistics
+    anchors: tuple[str, ...]  # item ids, in the order of `user_anchors`
+    anchor_means: tuple[float, ...]  # the LLM's mean per anchor over training users
+    accepted_knowledge: tuple[str, ...]  # model|template_version|catalogue_version
+    model_name: str
+    metrics: Mapping[str, float]
+    hein: HeinShape
+    ranker: RankerShape
+    training: Mapping[str, Any] = field(default_factory=dict)  # data, seed, counts: for people
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Release:
+    """A verified release folder."""
+
+    release_id: str
+    path: Path
+    about: About
+    vocabulary: Mapping[str, int]  # item id -> index; 0 is padding, 1 is unknown
+
+    @property
+    def scenario(self) -> str:
+        """Name of the scenario."""
+        return self.about.scenario
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Names of the factors, in the order of the vectors."""
+        return self.about.factors
+
+    @property
+    def encoder_id(self) -> str:
+        """The sentence encoder that its texts must be encoded with."""
+        return self.about.encoder_id
+
+    @property
+    def dim(self) -> int:
+        """Width d of a factor's vector."""
+        return self.about.dim
+
+    @property
+    def history_length(self) -> int:
+        """H: newest entries that the ranker reads."""
+        return self.about.history_length
+
+    @property
+    def ring_size(self) -> int:
+        """N: newest events behind experienced vectors and statistics."""
+        return self.about.ring_size
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Anchor items, in the order of `user_anchors`."""
+        return self.about.anchors
+
+    @property
+    def anchor_means(self) -> tuple[float, ...]:
+        """The LLM's mean value per anchor over training users."""
+        return self.about.anchor_means
+
+    @property
+    def accepted_knowledge(self) -> tuple[str, ...]:
+        """model|template_version|catalogue_version of the expectations it was trained with."""
+        return self.about.accepted_knowledge
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What was measured when it was trained."""
+        return self.about.metrics
+
+    @property
+    def model_name(self) -> str:
+        """Name of the backbone."""
+        return self.about.model_name
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read and verify a release folder.
+
+        Raises `TerminalError`: `no_release` if it is incomplete, `bad_release` if its content does not match its
+        hash or cannot be read, `other_format` if another version wrote it. (Where knowledge.base cannot be
+        imported, in the Triton environment, the same message comes as a ValueError.)
+        """
+        folder = Path(path)
+        try:
+            named = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+            digest = _digest(folder, named)
+        except FileNotFoundError as error:
+            raise _refused("no_release", f"{folder} is no release: {Path(error.filename).name} is missing") from error
+        except ValueError as error:
+            raise _refused("bad_release", f"{folder / _ABOUT} is damaged ({error}): train again") from error
+        if named.get("format") != FORMAT:
+            raise _refused(
+                "other_format",
+                f"{folder} has release format {named.get('format')!r}, this version of reki reads {FORMAT}: train again",
+            )
+        if named.get("release_id") != digest:
+            raise _refused(
+                "bad_release",
+                f"{folder} was changed after it was written (it says {named.get('release_id')!r}, its content is "
+                f"{digest}): train again",
+            )
+        try:
+            about = _about(named)
+            vocabulary = json.loads((folder / _VOCABULARY).read_text(encoding="utf-8"))
+        except (ValueError, TypeError, KeyError) as error:
+            raise _refused("bad_release", f"{folder} does not hold what a release holds ({error!r})") from error
+        return cls(digest, folder, about, vocabulary)
+
+    @cached_property
+    def hein(self) -> Hein:
+        """The expert network, in evaluation mode."""
+        network = Hein(self.about.hein)
+        _fill(network, self.path / _HEIN)
+        return network
+
+    def ranker(self) -> Ranker:
+        """A new ranker in evaluation mode; its forward takes the tensors of the design, "Serving"."""
+        network = Ranker(self.about.ranker)
+        _fill(network, self.path / _RANKER)
+        return network
+
+    def condenser(self, encoder: "Encoder", cache: "EncodingCache") -> "Condenser":
+        """Texts to this release's vectors; `encoder` must be the release's own.
+
+        Raises `TerminalError` (`other_encoder`) for another encoder: its vectors live in another space.
+        """
+        from encoders.condense import Condenser  # not at the top: serving needs no texts
+
+        if encoder.encoder_id != self.encoder_id:
+            raise _refused(
+                "other_encoder",
+                f"release {self.release_id} was trained with encoder {self.encoder_id}, not {encoder.encoder_id}",
+            )
+        return Condenser(self.hein, self.factors, encoder, cache)
+
+
+def write_release(folder: Path, about: About, hein: Hein, ranker: Ranker, vocabulary: Mapping[str, int]) -> Release:
+    """Write a release below `folder` and return it, verified; the same content twice is one release.
+
+    It is written under another name and renamed: nobody sees half of it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
+    try:
+        save_file(_tensors(hein), draft / _HEIN)
+        save_file(_tensors(ranker), draft / _RANKER)
+        (draft / _VOCABULARY).write_text(json.dumps(dict(vocabulary)), encoding="utf-8")
+        named = json.loads(json.dumps(asdict(about)))
+        named["release_id"] = _digest(draft, named)
+        (draft / _ABOUT).write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
+        draft.chmod(0o755)
+        target = folder / str(named["release_id"])
+        if target.exists():
+            shutil.rmtree(draft)
+            os.utime(target / _ABOUT)  # "the newest release" is the one trained last
+        else:
+            draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return Release.load(target)
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+
+
+def _fill(network: nn.Module, file: Path) -> None:
+    try:
+        network.load_state_dict(load(file.read_bytes()))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise _refused("bad_release", f"the weights in {file} cannot be read: {error}") from error
+    network.eval()
+    network.requires_grad_(False)
+
+
+def _digest(folder: Path, named: Mapping[str, Any]) -> str:
+    """12 hex characters over all files; release.json without the id that is being computed."""
+    content = hashlib.sha256()
+    for name in (_HEIN, _RANKER, _VOCABULARY):
+        content.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    rest = {key: value for key, value in named.items() if key != "release_id"}
+    content.update(json.dumps(rest, sort_keys=True).encode())
+    return content.hexdigest()[:12]
+
+
+def _about(named: Mapping[str, Any]) -> About:
+    values = {key: value for key, value in named.items() if key != "release_id"}
+    values["hein"] = HeinShape(**values["hein"])
+    values["ranker"] = RankerShape(**{**values["ranker"], "hidden": tuple(values["ranker"]["hidden"])})
+    for key in ("factors", "anchors", "anchor_means", "accepted_knowledge"):
+        values[key] = tuple(values[key])
+    return About(**values)
+
+
+def _refused(reason: str, message: str) -> Exception:
+    try:
+        from knowledge.base.errors import TerminalError
+    except ImportError:  # the Triton environment has no pydantic, which knowledge.base needs
+        return ValueError(message)
+    return TerminalError(reason, message)

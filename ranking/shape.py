@@ -1,0 +1,23 @@
+"""Sizes of a ranker; part of a release. Standard library only."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RankerShape:
+    """Everything that fixes the sizes of a ranker's weights."""
+
+    vocabulary: int  # item indices, padding (0) and unknown (1) included
+    factors: int = 9  # F
+    dim: int = 16  # d
+    summary: int = 32
+    anchors: int = 40  # A
+    statistics: int = 5  # S: four of encoders.statistics, and log1p(events since the knowledge)
+    backbone: str = "din"
+    knowledge: bool = True  # False: the backbone alone, ids and history ("without knowledge")
+    embedding: int = 32  # width of an item's id embedding
+    backbone_history: int = 10  # newest entries that the backbone attends to; the head reads all H
+    hidden: tuple[int, ...] = (200, 80)
+    dropout: float = 0.3
+    middle: float = 3.5  # centre and spread of the scenario's values, for history values
+    spread: float = 1.1
