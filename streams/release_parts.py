@@ -10,11 +10,11 @@ from streams.knowledge_rows import Floats
 class TextCondenser(Protocol):
     """`encoders.condense.Condenser`: factor texts to what the ranker reads."""
 
-    def users(self, factors: Sequence[Mapping[str, str]]) -> Floats:
+    def users(self, texts: Sequence[Mapping[str, str]]) -> Floats:
         """HEIN summaries f32[n, 32] of users' factor texts."""
         ...
 
-    def items(self, factors: Sequence[Mapping[str, str]]) -> tuple[Floats, Floats]:
+    def items(self, texts: Sequence[Mapping[str, str]]) -> tuple[Floats, Floats]:
         """Vectors f32[n, F, d] and HEIN summaries f32[n, 32] of items' factor texts."""
         ...
 
