@@ -150,9 +150,7 @@ class Stack:
         """The control of this stack's supervisord, started if it does not run."""
         if control.read(self.run_dir) is not None:
             return self._control()
-        left = processes.marked(self.run_dir)
-        if left:
-            processes.end(left, patience_s=20)
+        control.down(self.run_dir)  # what a crash has left of an earlier one
         self._check_ports()
         for folder in (self.run_dir, self.data_dir, self.logs_dir):
             folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from knowledge.base import TransientError
 from reki.embedded.service import Service
 from reki.settings import load_settings
 from reki.stack import processes
-from reki.stack.control import failures, is_up
+from reki.stack.control import down, failures, is_up
 from reki.stack.listener import Deaths
 from reki.stack.ports import StackPorts
 from reki.stack.stack import Stack
@@ -130,6 +130,7 @@ def test_nothing_outlives_a_parent_that_was_killed(tmp_path):
         assert processes.marked(run_dir)
         parent.kill()
     _until(lambda: not processes.marked(run_dir))
+    assert not down(run_dir)
 
 
 def test_a_stack_whose_supervisor_was_killed_leaves_nothing_behind(make):
