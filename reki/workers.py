@@ -45,6 +45,7 @@ def refresh(settings: Settings) -> NoReturn:
 
     release = Release.load(release_path(settings))
     encoder = SentenceEncoder(release.encoder_id, settings.encoders.encoder_batch)
+    encoder.encode(["ready"])  # loads the model now: the first user should not wait for it
     condenser = release.condenser(encoder, EncodingCache(settings.encoders.encodings_dir))
     catalogue = recorded_catalogue()
     reader = FeatureReader(connect(settings.feature_repo.redis_url), Keys(settings.feature_repo.namespace))
