@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from encoders.expected import expected
-from knowledge.base import Knowledge, Polarity, TerminalError
+from knowledge.base import Action, Knowledge, Polarity, TerminalError
 from knowledge.scenario import Scenario
 from ranking.datasets.movielens import MovieLens, Rating
 from ranking.ring import Ring, rings
@@ -163,5 +163,5 @@ def _one_hot(row: int, rows: int) -> Floats:
 
 
 def _side(scenario: Scenario, rating: Rating) -> int:
-    polarity = scenario.outcome("rate", rating.value).polarity  # type: ignore[arg-type]
+    polarity = scenario.outcome(Action.RATE, rating.value).polarity
     return {Polarity.LIKED: 1, Polarity.NEUTRAL: 0, Polarity.DISLIKED: -1}[polarity]

@@ -137,7 +137,7 @@ class Release:
         if named.get("format") != FORMAT:
             raise _refused(
                 "other_format",
-                f"{folder} has release format {named.get('format')!r}, this version of reki reads {FORMAT}: train again",
+                f"{folder} has release format {named.get('format')!r}, this reki reads {FORMAT}: train again",
             )
         if named.get("release_id") != digest:
             raise _refused(

@@ -1,0 +1,147 @@
+"""Training of one ranker: masks at random, early stopping on the validation users' AUC."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn import functional as fn
+
+from encoders.hein import Hein
+from ranking.inputs import Ints, Samples, Space
+from ranking.model import Ranker
+
+Progress = Callable[[int, int], None]
+
+# Hidden independently per sample, so that one release serves new items, cold users and every tier.
+HIDE_ID, HIDE_HISTORY, HIDE_EXPERIENCED, HIDE_EXPECTED, HIDE_SUMMARY, HIDE_ITEM = 0.1, 0.1, 0.1, 0.2, 0.2, 0.05
+_SCORE_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a ranker is trained."""
+
+    epochs: int
+    patience: int = 2  # epochs without a better validation AUC
+    batch: int = 512
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What training reads. Summaries are computed on the fly, from `space.item_vec` and `users_projected`."""
+
+    samples: Samples
+    space: Space
+    users_projected: Tensor  # f32[U, F, d]
+    index: Tensor  # i32[R] vocabulary index of each item row
+    history: int
+    features: Tensor | None  # f32[n, K] raw features of the head; None = without knowledge
+
+
+def head_features(ranker: Ranker, samples: Samples, space: Space, index: Tensor, history: int) -> Tensor:
+    """Raw features of the head for every sample, once: with projections that stand still they never change."""
+    if ranker.head is None:
+        raise ValueError("a ranker without knowledge has no head")
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(samples), _SCORE_ROWS):
+            numbers = np.arange(start, min(start + _SCORE_ROWS, len(samples)))
+            parts.append(ranker.head.features(samples.batch(numbers, space, index, history)).squeeze(1))
+    return torch.cat(parts).clone()
+
+
+def fit(
+    ranker: Ranker,
+    hein: Hein | None,
+    inputs: Inputs,
+    train: Ints,
+    valid: Ints,
+    options: FitOptions,
+    progress: Progress | None = None,
+) -> tuple[float, int]:
+    """Train `ranker` (and the experts of `hein`) in place to its best epoch; returns (validation AUC, that epoch).
+
+    `progress(step, steps)` is called after each batch; `steps` counts all epochs, of which early stopping saves some.
+    """
+    draw = np.random.default_rng(options.seed)
+    modules = [ranker] if hein is None else [ranker, hein]
+    weights = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=options.learning_rate, weight_decay=options.weight_decay)
+    per_epoch = -(-len(train) // options.batch)
+    best, best_epoch, best_state = -1.0, -1, [copy.deepcopy(module.state_dict()) for module in modules]
+    for epoch in range(options.epochs):
+        ranker.train()
+        order = draw.permutation(train)
+        for step in range(per_epoch):
+            numbers = order[step * options.batch : (step + 1) * options.batch]
+            batch = _batch(inputs, hein, numbers)
+            hide(batch, draw)
+            label = torch.from_numpy(inputs.samples.label[numbers])
+            loss = fn.binary_cross_entropy_with_logits(_logits(ranker, inputs, batch, numbers), label)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call] # torch's own
+            optimizer.step()
+            if progress is not None:
+                progress(epoch * per_epoch + step + 1, options.epochs * per_epoch)
+        auc = evaluate(ranker, hein, inputs, valid)
+        if auc > best:
+            best, best_epoch, best_state = auc, epoch, [copy.deepcopy(module.state_dict()) for module in modules]
+        elif epoch - best_epoch >= options.patience:
+            break
+    for module, state in zip(modules, best_state, strict=True):
+        module.load_state_dict(state)
+        module.eval()
+    if progress is not None:
+        progress(options.epochs * per_epoch, options.epochs * per_epoch)
+    return best, best_epoch + 1
+
+
+def evaluate(ranker: Ranker, hein: Hein | None, inputs: Inputs, numbers: Ints) -> float:
+    """AUC over these samples, nothing hidden."""
+    return float(roc_auc_score(inputs.samples.label[numbers], predict(ranker, hein, inputs, numbers)))
+
+
+def predict(ranker: Ranker, hein: Hein | None, inputs: Inputs, numbers: Ints) -> np.ndarray:
+    """Logits f32[len(numbers)], nothing hidden."""
+    ranker.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(numbers), _SCORE_ROWS):
+            chunk = numbers[start : start + _SCORE_ROWS]
+            parts.append(_logits(ranker, inputs, _batch(inputs, hein, chunk), chunk))
+    return torch.cat(parts).numpy()
+
+
+def hide(batch: dict[str, Tensor], draw: np.random.Generator) -> None:
+    """Hide parts of the batch at random, in place, each independently of the others."""
+    shares = torch.tensor([HIDE_HISTORY, HIDE_EXPERIENCED, HIDE_EXPECTED, HIDE_SUMMARY, HIDE_ITEM, HIDE_ID])
+    drawn = torch.from_numpy(draw.random((len(batch["user_mask"]), len(shares)), dtype=np.float32))
+    shown = (drawn >= shares).to(torch.uint8)
+    batch["user_mask"] = batch["user_mask"] * shown[:, :4]
+    batch["item_mask"] = batch["item_mask"] * shown[:, 4:5]
+    # Index 1 = unknown: the embedding of items that the release has never seen.
+    batch["item_index"] = torch.where(shown[:, 5:6] > 0, batch["item_index"], torch.ones_like(batch["item_index"]))
+
+
+def _batch(inputs: Inputs, hein: Hein | None, numbers: Ints) -> dict[str, Tensor]:
+    batch = inputs.samples.ids(numbers, inputs.index, inputs.history)
+    if hein is not None:
+        # The experts run once per distinct user and item of the batch.
+        users, user = torch.unique(torch.from_numpy(inputs.samples.user[numbers]), return_inverse=True)
+        items, item = torch.unique(torch.from_numpy(inputs.samples.item[numbers]), return_inverse=True)
+        batch["user_summary"] = hein.user_summary(inputs.users_projected[users])[user]
+        batch["item_summary"] = hein.item_summary(inputs.space.item_vec[items])[item].unsqueeze(1)
+    return batch
+
+
+def _logits(ranker: Ranker, inputs: Inputs, batch: dict[str, Tensor], numbers: Ints) -> Tensor:
+    features = None if inputs.features is None else inputs.features[torch.from_numpy(numbers)].unsqueeze(1)
+    logits: Tensor = ranker(batch, features).squeeze(1)
+    return logits
