@@ -1,6 +1,7 @@
 """What plain Feast sees: the contract with everybody who does not use our code."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from feature_repo import schema
 from feature_repo.lance_source import BOOKKEEPING
 from feature_repo.records import Outcome
 from knowledge.base import micros
+from reki.paths import ROOT
 
 pytestmark = pytest.mark.services
 
@@ -264,3 +266,18 @@ def test_plain_feast_commands_and_scripts_work_inside_and_outside_the_folder(fea
     views, entities, _ = map(output, running)
     assert all(view in views for view in schema.physical_views())
     assert {"user", "item"} <= set(entities.split())
+
+
+def test_the_examples_of_the_documentation_run_as_they_stand(feast_bench, monkeypatch):
+    feast_bench.writer.write([user("196", history(5), experienced(5)), item("242", item_vector(5))])
+    feast_bench.writer.flush()
+    folder = feast_bench.settings.feast_repo
+    monkeypatch.chdir(folder.parent)
+    (folder.parent / "feature_repo").symlink_to(folder)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs/features.md").read_text(), re.DOTALL):
+        exec(block, names)  # noqa: S102 - our own page
+    assert names["row"]["history_item_ids"] == [["i5", "i0"]]
+    assert len(names["everything"]["item_vec_blue"][0]) == schema.FACTORS * schema.DIM
+    assert len(names["past"]["experienced_vec_blue"][0]) == 2 * schema.FACTORS * schema.DIM
+    assert feast_bench.offline.newest("item_profile", "242")["item_title"] == "Kolya (1996)"
