@@ -18,7 +18,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import redis
@@ -27,20 +27,21 @@ from feature_repo.keys import Keys
 from feature_repo.repo import apply
 from feature_repo.settings import FeatureSettings
 from feature_repo.writer import FeatureWriter
+from ranking.release import Release
 from reki.embedded import valkey
 from serving.connection import StoreConnection
 from serving.export import export_release
 from serving.layout import ITEM_FEATURES, USER_FEATURES, feast_layout
 from serving.measure import Request, measure
-from serving.ranker_load import COSINE, TRAINED
 from serving.reader import StoreReader
 from serving.settings import ServingSettings
-from tests.serving.world import RELEASE, Catalogue, FakeRelease, RunningTriton, run_triton
+from tests.serving.world import Catalogue, RunningTriton, drawn_release, run_triton
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
 USERS, ITEMS, CANDIDATES, HISTORY = 200, 2000, 100, 50
+CACHES = {"warm": 10_000, "cold": 0}  # rows of the item cache; 0 = every item is read for every request
 
 NOOP = """
 import numpy as np
@@ -139,21 +140,17 @@ def through_triton(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--release", type=Path, help="a trained release; default: cosines without training")
+    parser.add_argument("--release", type=Path, help="a trained release; default: drawn weights, which cost the same")
     parser.add_argument("--requests", type=int, default=600)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
 
     from feast import FeatureStore
 
-    release: Any = FakeRelease()
-    if args.release:
-        from ranking.release import Release
-
-        release = Release.load(args.release)
-    kind = TRAINED if args.release else COSINE
     draw = np.random.default_rng(11)
     folder = Path(tempfile.mkdtemp(prefix="reki-benchmark-"))
+    vocabulary = {f"item:{number}": 2 + number for number in range(ITEMS)}
+    release = Release.load(args.release) if args.release else drawn_release(folder / "releases", vocabulary)
     try:
         with ExitStack() as running:
             server = running.enter_context(valkey.start(folder / "valkey"))
@@ -174,8 +171,8 @@ def main() -> None:
 
             layout = feast_layout(keys, "blue")
             readers = {
-                name: StoreReader(layout, StoreConnection(settings.redis_url, 5.0), RELEASE, {}, rows, 3600.0)
-                for name, rows in (("warm", 10_000), ("cold", 0))
+                variant: StoreReader(layout, StoreConnection(server.url, 5.0), release.release_id, {}, rows, 3600.0)
+                for variant, rows in CACHES.items()
             }
             readers["warm"].read([b"nobody"], [[item_id.encode() for item_id in items]])
             read = read_in_process(readers, store, "blue", requests[:200])
@@ -183,9 +180,9 @@ def main() -> None:
                 reader.close()
 
             tritons = {}
-            for name, rows in (("warm", 10_000), ("cold", 0)):
+            for name, rows in CACHES.items():
                 serving = ServingSettings(item_cache_rows=rows, item_cache_ttl_s=3600.0)
-                export_release(folder / name / "models", release, "blue", settings, serving, kind, store)
+                export_release(folder / name / "models", release, "blue", settings, serving, store=store)
                 add_noop(folder / name / "models")
                 tritons[name] = running.enter_context(run_triton(folder / name))
             measure(tritons["warm"].grpc_url, [("nobody", items)], 1, warm_up=1)
@@ -195,7 +192,7 @@ def main() -> None:
     result = {
         "candidates": CANDIDATES,
         "history": HISTORY,
-        "ranker": kind,
+        "ranker": f"release {release.release_id}" if args.release else "a release with drawn weights",
         "rounds": args.rounds,
         "read_p50_ms": {name: round(value, 3) for name, value in read.items()},
         "feast_sdk_over_reader": {name: round(read["feast_sdk"] / read[name], 1) for name in ("warm", "cold")},

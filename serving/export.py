@@ -54,6 +54,26 @@ class Release(Protocol):
         ...
 
     @property
+    def factors(self) -> Sequence[str]:
+        """F names."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width d of a factor's vector."""
+        ...
+
+    @property
+    def history_length(self) -> int:
+        """H."""
+        ...
+
+    @property
+    def anchors(self) -> Sequence[str]:
+        """A item ids."""
+        ...
+
+    @property
     def accepted_knowledge(self) -> Sequence[str]:
         """model|template_version|catalogue_version of what it was trained for."""
         ...
@@ -79,7 +99,7 @@ def export_release(
     (`store`; default: the applied repository of `features`) and through our reader. `recommend` comes last, so an
     interrupted export changes nothing that is served.
 
-    Raises `TerminalError` (`layout_unknown`, `layout_mismatch`, `bad_scenario`) and `TransientError`
+    Raises `TerminalError` (`other_sizes`, `layout_unknown`, `layout_mismatch`, `bad_scenario`) and `TransientError`
     (`redis_unavailable`).
     """
     # They import Feast and with it half the world; a process that only names models should not.
@@ -89,6 +109,7 @@ def export_release(
     from serving.layout_probe import verify_layout
 
     layout = feast_layout(Keys(features.namespace), slot)
+    _check_sizes(release, layout)
     client = redis.Redis.from_url(features.redis_url)
     try:
         verify_layout(layout, client, features.redis_url, store or FeatureStore(repo_path=str(features.feast_repo)))
@@ -115,6 +136,21 @@ def export_release(
     )
     _write_model(repository / RECOMMEND, "recommend", words, {})
     return layout
+
+
+def _check_sizes(release: Release, layout: StoreLayout) -> None:
+    sizes = layout.sizes
+    for name, ours, theirs in (
+        ("factors", sizes.factors, len(release.factors)),
+        ("numbers per factor", sizes.dim, release.dim),
+        ("history entries", sizes.history, release.history_length),
+        ("anchors", sizes.anchors, len(release.anchors)),
+    ):
+        if ours != theirs:
+            raise TerminalError(
+                "other_sizes",
+                f"release {release.release_id} has {theirs} {name}, the feature views have {ours}: train it for them",
+            )
 
 
 def _words(layout: StoreLayout, release_id: str, serving: ServingSettings) -> dict[str, str | int]:

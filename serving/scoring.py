@@ -12,7 +12,7 @@ from serving.tensors import ITEM_TENSORS, PARTS, RANKER_TENSORS
 Array = npt.NDArray[np.generic]
 Request = Mapping[str, Array]
 
-# Rows of one forward pass, padding included: bounds memory (about 100 KB a row in the matching head).
+# Rows of one forward pass, padding included: bounds memory (some 50 KB a row).
 _ROWS = 4096
 
 

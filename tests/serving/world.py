@@ -35,6 +35,44 @@ class FakeRelease:
     # The last items are not in the vocabulary.
     vocabulary: dict[str, int] = field(default_factory=lambda: {item: 2 + n for n, item in enumerate(ITEMS[:190])})
     accepted_knowledge: tuple[str, ...] = (SOURCE,)
+    factors: tuple[str, ...] = tuple(f"factor{number}" for number in range(schema.FACTORS))
+    dim: int = schema.DIM
+    history_length: int = schema.HISTORY
+    anchors: tuple[str, ...] = tuple(ITEMS[: schema.ANCHORS])
+
+
+def drawn_release(folder, vocabulary):
+    """A release with drawn weights, large enough that every input moves the score; costs what a trained one costs."""
+    import torch
+
+    from encoders.hein import Hein, HeinShape
+    from ranking.model import Ranker
+    from ranking.release import About, write_release
+    from ranking.shape import RankerShape
+
+    shape, hein = RankerShape(vocabulary=2 + len(vocabulary)), HeinShape()
+    torch.manual_seed(3)
+    ranker = Ranker(shape)
+    with torch.no_grad():
+        for name, tensor in ranker.state_dict().items():
+            if tensor.is_floating_point() and not name.endswith("scale"):
+                tensor.copy_(torch.randn_like(tensor) * 0.2)
+    about = About(
+        scenario="films",
+        factors=FakeRelease().factors,
+        encoder_id="test",
+        dim=schema.DIM,
+        history_length=schema.HISTORY,
+        ring_size=schema.RING,
+        anchors=FakeRelease().anchors,
+        anchor_means=(3.0,) * schema.ANCHORS,
+        accepted_knowledge=(SOURCE,),
+        model_name="din",
+        metrics={},
+        hein=hein,
+        ranker=shape,
+    )
+    return write_release(folder, about, Hein(hein), ranker, vocabulary)
 
 
 @dataclass
@@ -52,11 +90,11 @@ class Catalogue:
     def numbers(self, *shape):
         return self.draw.standard_normal(shape).astype(np.float32)
 
-    def item(self, item_id, release=RELEASE, rev=1):
+    def item(self, item_id, release=RELEASE, rev=1, slot="blue"):
         self.vec[item_id] = self.numbers(schema.FACTORS, schema.DIM)
         self.summary[item_id] = self.numbers(schema.SUMMARY)
         values = {"item_vec": self.vec[item_id].reshape(-1), "item_summary": self.summary[item_id]}
-        self.write("item", item_id, FeatureRow("item_vector", values, rev, release, slot="blue"))
+        self.write("item", item_id, FeatureRow("item_vector", values, rev, release, slot=slot))
 
     def history(self, user_id, items, values, rev, written_at=None):
         row = {
@@ -68,20 +106,20 @@ class Catalogue:
             row["history_written_at"] = written_at
         self.write("user", user_id, FeatureRow("user_history", row, rev))
 
-    def experienced(self, user_id, vec, stats, rev, release=RELEASE):
+    def experienced(self, user_id, vec, stats, rev, release=RELEASE, slot="blue"):
         values = {"experienced_vec": np.asarray(vec).reshape(-1), "experienced_stats": stats}
-        self.write("user", user_id, FeatureRow("user_experienced", values, rev, release, slot="blue"))
+        self.write("user", user_id, FeatureRow("user_experienced", values, rev, release, slot=slot))
 
-    def expected(self, user_id, rev, release=RELEASE, source=SOURCE, written_at=None, summary=None):
+    def expected(self, user_id, rev, release=RELEASE, source=SOURCE, written_at=None, slot="blue"):
         values = {
             "expected_vec": self.numbers(2 * schema.FACTORS * schema.DIM),
             "expected_anchors": self.numbers(schema.ANCHORS),
-            "expected_summary": self.numbers(schema.SUMMARY) if summary is None else summary,
+            "expected_summary": self.numbers(schema.SUMMARY),
             "expected_source": source,
         }
         if written_at is not None:
             values["expected_written_at"] = written_at
-        self.write("user", user_id, FeatureRow("user_expected", values, rev, release, slot="blue"))
+        self.write("user", user_id, FeatureRow("user_expected", values, rev, release, slot=slot))
         return values
 
     def write(self, entity, entity_id, row):
