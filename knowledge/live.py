@@ -40,7 +40,10 @@ class Llm(Protocol):
 
 
 class LiveSource:
-    """A `KnowledgeSource` that asks an LLM. `titles` maps the catalogue's items to their (untrusted) titles."""
+    """A `KnowledgeSource` that asks an LLM.
+
+    `titles` maps the catalogue's items to their (untrusted) titles; it is read in another thread, by one at a time.
+    """
 
     def __init__(
         self,
@@ -61,11 +64,16 @@ class LiveSource:
         self._cache = cache
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
+        self._looking = asyncio.Lock()
 
     async def user(self, request: UserRequest) -> Extraction:
         """Factor texts and expectations from one call, or from the cache if this prompt was answered before."""
-        catalogue = self._catalogue.known(self._titles)
-        prompt = user_prompt(self._scenario, catalogue, self._titles, request, self._limits)
+        async with self._looking:
+            # A copy, from a thread: the titles may come from a store, and more of them at any moment. Prompt and
+            # reader of the answer must know the same items.
+            titles = await asyncio.to_thread(dict, self._titles)
+        catalogue = self._catalogue.known(titles)
+        prompt = user_prompt(self._scenario, catalogue, titles, request, self._limits)
         touched = {entry.item_id for entry in request.history}
         answer, key, called = await self._ask(prompt, "user")
         content = read_user(answer.data, self._scenario, catalogue, touched, self._limits)

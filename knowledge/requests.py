@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from knowledge.base import ItemProfile, Knowledge, Polarity, TerminalError
+from knowledge.meter import Meter
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,15 @@ class NoNewerRecord(TerminalError):
 
 
 class KnowledgeSource(Protocol):
-    """Who answers. Raises `TerminalError` or `TransientError`; on either the previous knowledge stays in force."""
+    """Who answers. Raises `TerminalError` or `TransientError`; on either the previous knowledge stays in force.
+
+    `meter` counts what the LLM did and cost; a source without one has a meter at zero.
+    """
+
+    @property
+    def meter(self) -> Meter:
+        """Calls, tokens and failures per purpose."""
+        ...
 
     async def user(self, request: UserRequest) -> Extraction:
         """Knowledge about one user, with expectations."""

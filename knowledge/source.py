@@ -6,6 +6,7 @@ from knowledge.base import Clock, ItemProfile
 from knowledge.cache import AnswerCache
 from knowledge.catalogue import recorded_catalogue
 from knowledge.live import LiveSource
+from knowledge.meter import Meter
 from knowledge.prompts import EMBEDDED_LIMITS
 from knowledge.recorded import RecordedStore, without_touched
 from knowledge.requests import (
@@ -43,6 +44,7 @@ class RecordedSource:
 
     def __init__(self, store: RecordedStore) -> None:
         self.store = store
+        self.meter = Meter()  # stays at zero: records cost nothing
         self.dropped = 0
 
     async def user(self, request: UserRequest) -> Extraction:
@@ -84,6 +86,11 @@ class RoutedSource:
     def __init__(self, recorded: RecordedSource, live: KnowledgeSource | None) -> None:
         self.recorded = recorded
         self.live = live
+
+    @property
+    def meter(self) -> Meter:
+        """The live source's meter."""
+        return self.recorded.meter if self.live is None else self.live.meter
 
     async def user(self, request: UserRequest) -> Extraction:
         """Recorded or live, by whether the user has recorded refreshes."""

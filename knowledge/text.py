@@ -8,8 +8,8 @@ import json
 import re
 import unicodedata
 
-# Without a dot, too: a cut address still names somebody.
-_EMAIL = re.compile(r"[^\s@\"'<>()]+@[^\s@\"'<>()]+")
+# Without a dot or a name, too: a cut address still names somebody.
+_EMAIL = re.compile(r"[^\s@\"()\u2039\u203a]*@[^\s@\"()\u2039\u203a]+")
 _LINK = re.compile(r"(?:\b[a-zA-Z][a-zA-Z0-9+.-]{1,15}://|\bwww\.)\S+")
 # Chat templates mark roles with <|...|>, <s>, [INST], <<SYS>>: without these characters no text can forge a mark.
 _MARKS = str.maketrans({"<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "`": "'"})
@@ -18,17 +18,19 @@ _MARKS = str.maketrans({"<": "\u2039", ">": "\u203a", "[": "(", "]": ")", "`": "
 def clean(text: str, limit: int, forbidden: str = "") -> str:
     """One line of at most `limit` characters without control or invisible characters, addresses or role marks.
 
-    `forbidden` (a user's id) is cut out wherever it stands by itself. Ids of fewer than four characters are not: they
-    cannot be told from the numbers in a title, and name nobody.
+    `forbidden` (a user's id) is cut out wherever it stands by itself. Ids of fewer than four characters, or of fewer
+    than six digits, are not: they cannot be told from the words and years in a title, and name nobody.
     """
     # Normalise first: full-width and other look-alike forms of the marks become the plain ones.
     # Cut before and after: one character can become 18, and the patterns below take quadratic time at worst.
     text = unicodedata.normalize("NFKC", text[: 4 * limit])[: 4 * limit]
     text = "".join(_visible(character) for character in text)
+    # Again: what stood on both sides of an invisible character may now combine.
+    text = unicodedata.normalize("NFKC", text).translate(_MARKS)
     text = _LINK.sub("(link)", _EMAIL.sub("(e-mail)", text))
-    if len(forbidden) >= 4:
+    if len(forbidden) >= (6 if forbidden.isdecimal() else 4):
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(forbidden)}(?![A-Za-z0-9])", "(id)", text, flags=re.IGNORECASE)
-    text = " ".join(text.translate(_MARKS).split())
+    text = " ".join(text.split())
     return text[:limit].rstrip()
 
 

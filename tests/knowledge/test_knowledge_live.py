@@ -11,9 +11,9 @@ from knowledge.live import LiveSource
 
 @pytest.fixture
 async def source(settings, scenario, catalogue, titles):
-    def build(**more):
+    def build(titles=titles):
         cache = AnswerCache(settings.knowledge_cache_dir)
-        source = LiveSource(LlmClient(settings), scenario, catalogue, titles, cache, clock=FixedClock(START), **more)
+        source = LiveSource(LlmClient(settings), scenario, catalogue, titles, cache, clock=FixedClock(START))
         built.append(source)
         return source
 
@@ -121,6 +121,29 @@ async def test_without_titles_nothing_is_asked(source, server, request_of, title
         await source().user(request_of())
     assert caught.value.reason == "no_titles"
     assert server.requests == []
+
+
+class GrowingTitles(dict):
+    """A store into which a title arrives at every look."""
+
+    def keys(self):
+        self[str(len(self) + 1)] = f"Film {len(self) + 1}"
+        return super().keys()
+
+    def __iter__(self):
+        return iter(self.keys())
+
+
+async def test_titles_that_arrive_meanwhile_do_not_part_prompt_and_reader(source, server, request_of, good):
+    grown = GrowingTitles({"1": "One", "2": "Two", "8": "Eight", "9": "Nine"})
+    server.plan = [json.dumps(good)]
+    live = source(titles=grown)
+    answer = await live.user(request_of())
+    asked = json.dumps(server.requests[0]["messages"])
+    named = {*answer.knowledge.expectations.likes, *answer.knowledge.expectations.anchors}
+    assert named
+    for item_id in named:
+        assert grown[item_id] in asked
 
 
 async def test_items_are_described_along_the_same_factors(source, server, good, scenario):
