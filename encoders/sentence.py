@@ -76,7 +76,7 @@ def _load(encoder_id: str) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # their own
     folder = _folder(encoder_id.removesuffix(BF16))
     try:
         model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)

@@ -124,7 +124,11 @@ def build_samples(
     rows = {item: row for row, item in enumerate(items, start=1)}
     likes = np.zeros((len(users), 2, len(items) + 1), dtype=np.float32)
     values = np.zeros((len(users), len(anchors)), dtype=np.float32)
-    user_rows, item_rows, labels, since, ring_parts = [], [], [], [], []
+    user_rows: list[int] = []
+    item_rows: list[int] = []
+    labels: list[float] = []
+    since: list[int] = []
+    ring_parts: list[Ring] = []
     # One-hot "vectors" make `expected` itself say which items it averages, and with which weights.
     hot = {item: _one_hot(row, len(items) + 1) for item, row in rows.items()}
     for number, (user, ratings) in enumerate(by_user.items()):

@@ -195,6 +195,8 @@ def write_release(folder: Path, about: About, hein: Hein, ranker: Ranker, vocabu
         named["release_id"] = _digest(draft, named)
         (draft / _ABOUT).write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
         draft.chmod(0o755)
+        for file in draft.iterdir():
+            file.chmod(0o644)  # safetensors writes for its own user alone; a server may be another one
         target = folder / str(named["release_id"])
         if target.exists():
             shutil.rmtree(draft)

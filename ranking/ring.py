@@ -53,10 +53,11 @@ def rings(ratings: Sequence[Rating], sides: Sequence[int], rows: Mapping[str, in
     repeats = len(set(own_rows.tolist())) < len(ratings)
     for sample in range(count):
         end = first + sample
-        places = np.arange(end - 1, max(end - ring_size, 0) - 1, -1)
+        newest = list(range(end - 1, max(end - ring_size, 0) - 1, -1))
         if repeats:
-            entries = [_Place(ratings[p].item_id, 0.0, "", int(ratings[p].at.timestamp()), -1, int(p)) for p in places]
-            places = np.array([entry.rev for entry in effective(entries)], dtype=np.int64)
+            entries = [_Place(ratings[p].item_id, 0.0, "", int(ratings[p].at.timestamp()), -1, p) for p in newest]
+            newest = [entry.rev for entry in effective(entries)]
+        places = np.array(newest, dtype=np.int64)
         length = len(places)
         item[sample, :length] = own_rows[places]
         value[sample, :length] = own_values[places]

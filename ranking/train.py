@@ -124,6 +124,7 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
             "epochs_without_knowledge": plain["epochs"],
             **{f"samples_{name}": len(numbers) for name, numbers in parts.items()},
             "users_train": len(made.split.train),
+            "without_users": sorted(options.without_users),
         },
     )
     return write_release(options.out, about, hein, ranker, vocabulary)
