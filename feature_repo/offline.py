@@ -150,6 +150,10 @@ class OfflineBuffer:
         logical, _ = physical_views()[view]
         return compact(self.path(view), JOIN_KEYS[logical.entity], keep_versions_s, purge)
 
+    def compact_all(self, keep_versions_s: float = 600.0, purge: bool = False) -> dict[str, Compaction]:
+        """Compact every data set that exists, one after the other; by physical view."""
+        return {view: self.compact(view, keep_versions_s, purge) for view in self._schemas if self.path(view).exists()}
+
     def close(self) -> None:
         """Flush."""
         self.flush()

@@ -148,6 +148,16 @@ def test_compaction_removes_doubles_and_nothing_else(tmp_path):
     assert buffer.compact(VIEW).doubles_removed == 0
 
 
+def test_compacting_everything_reaches_every_view_that_exists(tmp_path):
+    buffer = OfflineBuffer(tmp_path, flush_rows=1)
+    assert buffer.compact_all() == {}
+    for _ in range(2):
+        buffer.append(VIEW, [row("1", 1)])
+    done = buffer.compact_all(keep_versions_s=0)
+    assert set(done) == set(physical_views())
+    assert {view: each.doubles_removed for view, each in done.items() if each.doubles_removed} == {VIEW: 1}
+
+
 def test_two_compactors_do_not_work_on_one_data_set(tmp_path):
     import fcntl
 
