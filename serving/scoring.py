@@ -12,8 +12,8 @@ from serving.tensors import ITEM_TENSORS, PARTS, RANKER_TENSORS
 Array = npt.NDArray[np.generic]
 Request = Mapping[str, Array]
 
-# Rows of one forward pass, padding included: bounds memory (some 50 KB a row).
-_ROWS = 4096
+# Candidates of one forward pass, padding included. Bounds memory (some 50 KB each); a CPU is fastest in its cache.
+_ROWS = {"cpu": 1024, "cuda": 16_384}
 
 
 def score(ranker: torch.nn.Module, requests: Sequence[Request], device: torch.device) -> list[npt.NDArray[np.float32]]:
@@ -24,14 +24,15 @@ def score(ranker: torch.nn.Module, requests: Sequence[Request], device: torch.de
     lengths = [request["item_index"].shape[1] for request in requests]
     scores: list[npt.NDArray[np.float32]] = [np.zeros(0, np.float32) for _ in requests]
     waiting = sorted((place for place, length in enumerate(lengths) if length), key=lambda place: lengths[place])
+    rows = _ROWS.get(device.type, 1024)
     while waiting:
         longest = lengths[waiting[-1]]
-        group = waiting[-max(1, _ROWS // longest) :]
+        group = waiting[-max(1, rows // longest) :]
         del waiting[-len(group) :]
         batch = _stack([requests[place] for place in group], longest, device)
         with torch.inference_mode():
-            rows = torch.sigmoid(ranker(batch)).float().cpu().numpy()
-        for place, row in zip(group, rows, strict=True):
+            answer = torch.sigmoid(ranker(batch)).float().cpu().numpy()
+        for place, row in zip(group, answer, strict=True):
             scores[place] = row[: lengths[place]][requests[place]["item_first"][0]]
     return scores
 
