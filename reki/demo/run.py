@@ -12,7 +12,7 @@ from reki.demo import counters, where
 from reki.demo.figures import percentile, spread, write_summary
 from reki.demo.plan import EVENTS_TO_CHANGE, Plan, Rated, Role, live_users, make_plan
 from reki.demo.screen import Screen
-from reki.demo.training import DemoRelease, ensure_release
+from reki.demo.training import SampleRelease, ensure_release
 from reki.demo.walk import Walk, Walked
 from reki.loading import Sample, load_into
 from reki.paths import ports_file, state_dir
@@ -93,7 +93,7 @@ def demo_plan(sample: Sample) -> Plan:
     return make_plan(ratings, lengths, split.test, live, refreshed, list(sample.data.items))
 
 
-def _start(stack: Stack, release: DemoRelease, sample: Sample, screen: Screen, detached: bool) -> None:
+def _start(stack: Stack, release: SampleRelease, sample: Sample, screen: Screen, detached: bool) -> None:
     file = services.settings_file(stack.run_dir)
     stack.settings.write(file)
     applying = start_apply(file, release.path, stack.models_dir)
@@ -140,7 +140,7 @@ class _Speed:
 
 
 def _summary(
-    stack: Stack, release: DemoRelease, sample: Sample, plan: Plan, walked: Walked, screen: Screen
+    stack: Stack, release: SampleRelease, sample: Sample, plan: Plan, walked: Walked, screen: Screen
 ) -> dict[str, Any]:
     speed = _Speed.measured(stack, plan, screen)
     counted = counters.read(stack.ports)
