@@ -56,7 +56,7 @@ class Din(nn.Module):
         # Per candidate W_h + W_p diag(c), applied to all history entries at once.
         mixed = self.by_history.weight + self.by_product.weight * candidate.unsqueeze(2)  # [B, N, k, e]
         unit = torch.bmm(history, mixed.reshape(users, count * _ATTENTION, width).transpose(1, 2))
-        unit = unit.reshape(users, -1, count, _ATTENTION) + self.by_candidate(candidate).unsqueeze(1)
+        unit = unit.reshape(users, index.shape[1], count, _ATTENTION) + self.by_candidate(candidate).unsqueeze(1)
         scores = self.weight(torch.relu(unit)).squeeze(-1).transpose(1, 2)  # [B, N, h]
         weights = torch.softmax(scores.masked_fill((index == 0).unsqueeze(1), _FAR), dim=-1)
         return torch.bmm(weights, history)

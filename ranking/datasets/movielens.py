@@ -67,10 +67,11 @@ def load(folder: Path | str) -> MovieLens:
         user = _checked(root / names[2], line, _user, fields)
         users[user.user_id] = user
     ratings = []
-    for line, fields in _rows(root / names[0], separators[0], skip, least=4):
-        rating = _checked(root / names[0], line, _rating, fields)
+    path = root / names[0]
+    for line, fields in _rows(path, separators[0], skip, least=4):
+        rating = _checked(path, line, _rating, fields)
         if rating.user_id not in users or rating.item_id not in items:
-            raise TerminalError("bad_data", f"{root / names[0]}:{line}: unknown user or item {fields[:2]}")
+            raise TerminalError("bad_data", f"{path}:{line}: unknown user or item {fields[:2]}")
         ratings.append(rating)
     ratings.sort(key=lambda rating: (rating.at, _number(rating.item_id), _number(rating.user_id)))
     return MovieLens(

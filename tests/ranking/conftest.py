@@ -1,12 +1,22 @@
 """MovieLens and a small trained release, each once a session."""
 
 import pytest
+import torch
 
 from ranking.datasets.movielens import load
 from ranking.train import TrainOptions, train
 from reki.paths import cache_dir
 
 MOVIELENS = cache_dir() / "recbole/recbole/dataset_example/ml-100k"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Small tensors gain nothing from more, and threads that wait for each other burn the other tests' time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
