@@ -7,9 +7,9 @@ from kafka import KafkaConsumer, TopicPartition
 
 from streams.await_applied import Applied, Rejected, Tier
 from streams.topic_admin import admin_client, ensure_topics
-from tests.streams.conftest import event, make_streams, wait_until
 from tests.streams.replay import assert_equals_replay, write_item_vectors
 from tests.streams.test_walk import publish_raw
+from tests.streams.world import event, make_streams, wait_until
 
 pytestmark = pytest.mark.services
 

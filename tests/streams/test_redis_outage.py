@@ -10,8 +10,8 @@ from reki.embedded import valkey as valkey_server
 from reki.embedded.ports import draw
 from streams.await_applied import Applied, Tier
 from streams.redis_calls import connect
-from tests.streams.conftest import event, make_streams, wait_until
 from tests.streams.replay import assert_equals_replay, write_item_vectors
+from tests.streams.world import event, make_streams, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -48,7 +48,7 @@ def test_state_lost_in_a_redis_crash_before_the_commit_is_applied_again(kafka, n
                 assert isinstance(streams.waiter.wait(token, Tier.EXPERIENCED, 30), Applied)
             assert worker.health()[0] == 200
             assert worker.stop() == 0
-            assert_equals_replay(streams, published)
+            assert_equals_replay(streams, published, redis_lost=True)
     finally:
         producer.close()
         streams.close()

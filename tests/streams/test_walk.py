@@ -12,8 +12,8 @@ from streams.control import ROLL_OUT, RollOut, missing_acks
 from streams.due import DueSet
 from streams.producer import BehaviorProducer
 from streams.tokens import BehaviorToken
-from tests.streams.conftest import event, make_streams, wait_until
 from tests.streams.replay import offline_rows, write_item_vectors
+from tests.streams.world import event, make_streams, wait_until
 
 pytestmark = pytest.mark.services
 
