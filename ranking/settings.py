@@ -16,6 +16,7 @@ class RankingSettings(BaseModel):
     )
     releases_dir: Path = Field(default=Path(".reki/cache/releases"), description="Folder of trained releases.")
     train_seed: int = Field(default=0, ge=0, description="Seed of weights, shuffling and masking in training.")
-    train_threads: int = Field(default=2, ge=1, le=64, description="CPU threads of training and of encoding.")
+    train_threads: int = Field(
+        default=1, ge=1, le=64, description="CPU threads of training; its steps are too small to gain from more."
+    )
     train_epochs: int = Field(default=8, ge=1, le=100, description="Most epochs; early stopping usually ends before.")
-    train_device: str = Field(default="cpu", pattern="^(cpu|cuda)$", description="Device of training: cpu or cuda.")

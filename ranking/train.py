@@ -217,7 +217,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--encoder", default="auto", help="sentence encoder (encoders.settings)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=8, help="most epochs; early stopping usually ends before")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; the steps are too small for more")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
     begin = time.monotonic()
