@@ -8,10 +8,9 @@ from typing import Any
 from knowledge.base import Expectations
 from reki.demo.plan import TOP, Role, Visitor
 from reki.demo.screen import Screen
-from serving.client import Recommendation
+from serving.answer import Recommendation, UserFallback
 from streams.await_applied import Applied, NotChanged
 
-_UNACCEPTED = 16  # user_fallback bit: expectations from a source that the release was not trained for
 Titles = Mapping[str, str]
 
 
@@ -52,8 +51,8 @@ def show_changes(
         outcome, answer = outcomes[visitor.user_id], answers[visitor.user_id].after
         changed = isinstance(outcome, Applied)
         why = f"{len(visitor.replay)} new events" if isinstance(outcome, Applied) else outcome.reason
-        source = {Role.RECORDED: "recorded", Role.LIVE: "embedded LLM", Role.UNCHANGED: "-"}[visitor.role]
-        flags = "not used: release was not trained for it" if answer.user_fallback & _UNACCEPTED else ""
+        source = {Role.RECORDED: "recorded", Role.LIVE: "embedded LLM"}.get(visitor.role, "-")
+        masked = bool(answer.user_fallback & UserFallback.SOURCE_NOT_ACCEPTED)
         rows.append(
             (
                 visitor.user_id,
@@ -64,11 +63,15 @@ def show_changes(
                 source if changed else "-",
                 _age(answer.knowledge_age_s),
                 str(answer.events_since_knowledge),
-                flags,
+                "no *" if masked else "yes",
             )
         )
-    columns = ("user", "who", "events", "changed", "why", "knowledge", "its age", "events since", "expectations")
-    screen.table("Who changed", columns, rows)
+    columns = ("user", "who", "events", "changed", "why", "new knowledge", "age", "unseen", "used")
+    note = (
+        "age = of the knowledge behind the last answer; unseen = events that it has not seen; "
+        "* = stored and shown, but not used: the release was not trained with this LLM's answers"
+    )
+    screen.table("Who changed", columns, rows, note)
 
 
 def show_knowledge(
@@ -118,13 +121,14 @@ def show_ranking(screen: Screen, visitor: Visitor, answers: Answers, titles: Tit
 def show_hits(screen: Screen, visitors: Sequence[Visitor], answers: Mapping[str, Answers]) -> None:
     """How many of all tops the people went on to like, at the three moments; an illustration, not an evaluation."""
     totals = [
-        sum(hits(visitor, moment(answers[visitor.user_id])) for visitor in visitors)
-        for moment in (lambda a: a.before, lambda a: a.experienced, lambda a: a.after)
+        sum(hits(visitor, getattr(answers[visitor.user_id], moment)) for visitor in visitors)
+        for moment in ("before", "experienced", "after")
     ]
     screen.line(
         f"Of the top {TOP} of {len(visitors)} changed users, films that these people really went on to like: "
         f"{totals[0]} before, {totals[1]} after the events, {totals[2]} with new knowledge "
-        f"(of {sum(len(visitor.liked_later) for visitor in visitors)} among the candidates)."
+        f"(of {sum(len(visitor.liked_later) for visitor in visitors)} among the candidates). "
+        "So few people illustrate; what knowledge is worth on all validation users is the AUC above."
     )
 
 

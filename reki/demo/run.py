@@ -4,6 +4,7 @@ import shutil
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -37,8 +38,8 @@ def main(keep: bool = False) -> int:
     begun = time.monotonic()
     screen = Screen()
     ports = StackPorts.kept(ports_file())
-    settings = demo_settings(load_settings(ports=ports))
     home = state_dir() / "demo"
+    settings = demo_settings(load_settings(ports=ports), home)
     shutil.rmtree(home, ignore_errors=True)
     with screen.stage("MovieLens-100K and its recorded knowledge"):
         sample = Sample.load(settings.ranking.movielens_dir)
@@ -67,9 +68,13 @@ def main(keep: bool = False) -> int:
     return 0
 
 
-def demo_settings(settings: Settings) -> Settings:
-    """The demo's own choices, unless somebody chose otherwise: a policy quick enough to watch."""
+def demo_settings(settings: Settings, home: Path) -> Settings:
+    """The demo's own choices, unless somebody chose otherwise: a policy quick enough to watch.
+
+    LLM answers are cached in the demo's folder, which is wiped: else a second run would show no call.
+    """
     chosen = {
+        "knowledge_cache_dir": home / "data" / "answers",
         "refresh_min_events": EVENTS_TO_CHANGE,
         "refresh_min_drift": 0.0,
         "refresh_debounce_s": 1.0,

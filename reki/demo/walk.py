@@ -4,7 +4,7 @@ import json
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from feature_repo.keys import Keys
 from feature_repo.reader import FeatureReader
@@ -15,7 +15,8 @@ from reki.demo.replay import Replayed, merged, replay
 from reki.demo.screen import Screen
 from reki.loading import Sample
 from reki.stack.stack import Stack
-from serving.client import Recommendation, RekiClient
+from serving.answer import Recommendation
+from serving.client import RekiClient
 from streams.await_applied import Applied, AppliedWaiter
 from streams.producer import BehaviorProducer
 from streams.redis_calls import connect
@@ -121,14 +122,16 @@ class Walk:
         return report.person(self._sample.data.users[user_id].fields)
 
     def _online_store(self) -> str:
-        info: dict[str, Any] = self._redis.info("server")
+        info = cast(dict[str, Any], self._redis.info("server"))
         if "valkey_version" in info:
             return f"Valkey {info['valkey_version']}"
         return f"Redis {info['redis_version']}"
 
     def _llm(self) -> str:
-        settings = self._stack.settings.knowledge
-        return f"recorded knowledge and {settings.llm_model} ({settings.llm})"
+        """Who wrote the knowledge in force of the changed users, as it stands in their rows."""
+        users = [visitor.user_id for visitor in self._plan.visitors if visitor.role is not Role.UNCHANGED]
+        rows = self._reader.read("user_knowledge", users, ["knowledge_model"])
+        return " and ".join(dict.fromkeys(str(row["knowledge_model"]) for row in rows if row is not None))
 
     def _triton_version(self) -> str:
         with urllib.request.urlopen(f"{self._stack.settings.serving.triton_http_url}/v2", timeout=10) as answer:  # noqa: S310 - our own address
