@@ -10,9 +10,9 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import multiprocessing.context
 import os
 import platform
-import signal
 import sys
 import tempfile
 import threading
@@ -24,7 +24,8 @@ from statistics import quantiles
 
 import numpy as np
 
-sys.path.remove(str(Path(__file__).parent))  # else this file stands for the room of the same name
+# Else this file stands for the room of the same name.
+sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != Path(__file__).resolve().parent]
 sys.modules["torch"] = None  # type: ignore[assignment]  # as in the worker: Feast does without
 
 from aiokafka import AIOKafkaConsumer
@@ -47,6 +48,7 @@ from streams.settings import StreamSettings
 from streams.stream_app import run
 from streams.topic_admin import ensure_topics
 
+Worker = multiprocessing.context.SpawnProcess
 START = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -113,9 +115,9 @@ async def bare_loop(bootstrap: str, topic: str, count: int) -> float:
     return time.perf_counter() - began
 
 
-def start_worker(settings: StreamSettings, features: FeatureSettings) -> multiprocessing.Process:
+def start_worker(settings: StreamSettings, features: FeatureSettings) -> Worker:
     """The real worker, as a process of its own."""
-    worker = multiprocessing.get_context("fork").Process(
+    worker = multiprocessing.get_context("spawn").Process(
         target=run, args=(settings, features, load_scenario("films")), daemon=True
     )
     worker.start()
@@ -131,10 +133,10 @@ def progress(port: int) -> dict[str, float]:
         return {}
 
 
-def drain(port: int, count: int) -> float:
+def drain(worker: Worker, port: int, count: int) -> float:
     """Events per second between the first sight of progress and the end."""
     first: tuple[float, float] | None = None
-    while True:
+    while worker.is_alive():
         seen = progress(port).get("applied", 0)
         now = time.perf_counter()
         if first is None and seen > 0:
@@ -142,6 +144,7 @@ def drain(port: int, count: int) -> float:
         if seen >= count and first is not None:
             return (count - first[1]) / (now - first[0]) if count > first[1] else float("nan")
         time.sleep(0.05)
+    raise RuntimeError(f"the worker ended with exit code {worker.exitcode}")
 
 
 def freshness(settings: StreamSettings, features: FeatureSettings, rate: int, seconds: float) -> dict[str, float]:
@@ -214,7 +217,7 @@ def main() -> None:
         bare = given.events / asyncio.run(bare_loop(broker.bootstrap, "bench.behavior", given.events))
         worker = start_worker(settings, features)
         try:
-            ours = drain(port, given.events)
+            ours = drain(worker, port, given.events)
             figures = {
                 "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]},
                 "events": given.events,
@@ -225,8 +228,7 @@ def main() -> None:
                 "freshness": [freshness(settings, features, rate, given.seconds) for rate in (10, 100, 500)],
             }
         finally:
-            if worker.pid:
-                os.kill(worker.pid, signal.SIGTERM)
+            worker.terminate()
             worker.join(20)
     text = json.dumps(figures, indent=2)
     print(text)

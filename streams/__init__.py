@@ -1,0 +1,1 @@
+"""Events in: behaviour, user state, change detection, refreshes, erasure, backfill."""
