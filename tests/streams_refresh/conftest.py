@@ -8,6 +8,9 @@ from feature_repo.keys import Keys
 from streams.due import DueSet
 from streams.redis_calls import connect
 from streams.store import StateStore
+from tests.streams_refresh.refresher_world import world
+
+__all__ = ["world"]  # a fixture
 
 
 @pytest.fixture
