@@ -25,7 +25,7 @@ from reki.up import finish_apply, refuse_second, start_apply
 from serving.measure import measure
 
 STORES = ("valkey", "broker", "llm")
-REQUESTS = 2_000  # at concurrency 1, and as many at 8
+REQUESTS = 1_000  # at concurrency 1, and as many at 8
 
 
 def main(keep: bool = False) -> int:

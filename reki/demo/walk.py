@@ -61,7 +61,7 @@ class Walk:
             known = {v.user_id: self._knowledge(v.user_id) for v in visitors if v.role is not Role.UNCHANGED}
             quiet = [visitor for visitor in visitors if visitor.role is not Role.LIVE]
             replays = [
-                self._replay("Real ratings arrive on Kafka; recorded knowledge answers", quiet, RECORDED_TIMEOUT_S),
+                self._replay("Real ratings arrive; recorded knowledge answers", quiet, RECORDED_TIMEOUT_S),
                 self._replay("More ratings; the embedded LLM answers", self._plan.of(Role.LIVE), LIVE_TIMEOUT_S),
             ]
             with self._screen.stage("Triton ranks the same candidates again"):
