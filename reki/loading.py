@@ -14,6 +14,7 @@ from knowledge.scenario import Scenario, load_scenario
 from ranking.datasets.movielens import MovieLens, Rating, load
 from ranking.release import Release
 from ranking.split import history_length
+from reki.recorded import cleaned_store
 from reki.settings import Settings
 from streams.backfill import ItemToLoad, Loaded, LoadedEvent, Progress, UserToLoad, backfill_items, backfill_users
 from streams.control import Slots
@@ -42,8 +43,7 @@ class Sample:
         """
         data = load(folder)
         ratings = data.by_user()
-        touched = {user: [rating.item_id for rating in own] for user, own in ratings.items()}
-        return cls(data, ratings, RecordedStore.load(histories=touched), load_scenario("films"))
+        return cls(data, ratings, cleaned_store(data), load_scenario("films"))
 
     def items(self) -> list[ItemToLoad]:
         """Every film with its recorded texts."""
@@ -81,7 +81,8 @@ def load_into(
     client, keys = connect(features.redis_url), Keys(features.namespace)
     slots = Slots(client, features.namespace)
     reader = FeatureReader(client, keys)
-    writer = FeatureWriter(client, keys, OfflineBuffer(features.offline_dir, features.offline_flush_rows))
+    offline = OfflineBuffer(features.offline_dir, features.offline_flush_rows, features.offline_flush_s)
+    writer = FeatureWriter(client, keys, offline)
     condenser = release.condenser(SentenceEncoder(release.encoder_id), EncodingCache(settings.encoders.encodings_dir))
     store = StateStore(client, keys, streams.ring_size)
     projection = Projection(

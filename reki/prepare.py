@@ -21,12 +21,13 @@ _LABEL = "encoding the recorded texts"
 
 
 def recorded_texts(store: RecordedStore) -> list[str]:
-    """Every distinct factor text of the recorded items and users; short ones first, so that batches are even."""
+    """Every distinct factor text of the recorded items, users and refreshes; short ones first: even batches."""
     texts: set[str] = set()
     for factors in store.items().values():
         texts.update(factors.values())
-    for user in store.users().values():
-        texts.update(user.factors.values())
+    for user_id in store.users():
+        for record in store.refreshes(user_id):
+            texts.update(record.factors.values())
     return sorted(texts, key=lambda text: (len(text), text))
 
 

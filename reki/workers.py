@@ -34,25 +34,22 @@ def refresh(settings: Settings) -> NoReturn:
     """Run the refresh worker, with the encoder and HEIN of the release, until SIGTERM."""
     from encoders.sentence import SentenceEncoder
     from encoders.text_cache import EncodingCache
-    from feature_repo.keys import Keys
-    from feature_repo.reader import FeatureReader
     from knowledge.catalogue import recorded_catalogue
     from knowledge.source import open_source
     from ranking.release import Release
-    from reki.titles import CatalogueTitles
-    from streams.redis_calls import connect
-    from streams.refresh_app import RefreshRelease, run
+    from reki.recorded import recorded_store
+    from streams.refresh_app import OnlineTitles, RefreshRelease, run
 
     release = Release.load(release_path(settings))
     encoder = SentenceEncoder(release.encoder_id, settings.encoders.encoder_batch)
     encoder.encode(["ready"])  # loads the model now: the first user should not wait for it
     condenser = release.condenser(encoder, EncodingCache(settings.encoders.encodings_dir))
     catalogue = recorded_catalogue()
-    reader = FeatureReader(connect(settings.feature_repo.redis_url), Keys(settings.feature_repo.namespace))
-    titles = CatalogueTitles(reader, [*catalogue.anchors, *catalogue.shortlist])
-    source = open_source(settings.knowledge, titles)
+    titles = OnlineTitles([*catalogue.anchors, *catalogue.shortlist])
+    store = recorded_store(settings.ranking.movielens_dir) if settings.knowledge.uses_recorded else None
+    source = open_source(settings.knowledge, titles, store=store)
     needed = RefreshRelease(release.release_id, release.anchors, (len(release.factors), release.dim), condenser)
-    run(settings.streams, settings.feature_repo, needed, source)
+    run(settings.streams, settings.feature_repo, needed, source, titles)
 
 
 def release_path(settings: Settings) -> Path:

@@ -5,8 +5,8 @@ import pytest
 from knowledge.base import TerminalError
 from knowledge.recorded import RecordedStore
 from reki.prepare import recorded_texts
+from reki.recorded import recorded_store
 from reki.settings import load_settings
-from reki.titles import CatalogueTitles
 from reki.workers import main, release_path
 
 
@@ -47,29 +47,29 @@ def test_every_recorded_text_is_encoded_once_and_short_ones_first():
     assert [len(text) for text in texts] == sorted(len(text) for text in texts)
     assert set(store.item("1").factors.values()) <= set(texts)
     assert set(store.users()["1"].factors.values()) <= set(texts)
+    refreshed = next(user for user in store.users() if store.is_refreshed(user))
+    assert set(store.refreshes(refreshed)[-1].factors.values()) <= set(texts)
 
 
-class _Reader:
-    """An online store that gets its second item late, and counts how often it is asked."""
+def test_records_are_cleaned_of_all_that_was_ever_rated_where_the_ratings_are(tmp_path):
+    plain = recorded_store(tmp_path / "nowhere")
+    expected = plain.users()["1"].expectations.likes[0]
+    assert plain.dropped == 0
+    (tmp_path / "u.data").write_text(f"1\t{expected}\t5\t100\n")
+    (tmp_path / "u.item").write_text(f"{expected}|A Film (1995)|01-Jan-1995|||0|1\n")
+    (tmp_path / "u.user").write_text("1|24|M|technician|85711\n")
+    cleaned = recorded_store(tmp_path)
+    assert expected not in cleaned.users()["1"].expectations.likes
+    assert cleaned.dropped >= 1
 
-    def __init__(self):
-        self.rows = {"1": {"item_title": "Toy Story"}}
-        self.asked = []
 
-    def read(self, view, ids, features=None, slot=None):
-        self.asked.append(list(ids))
-        return [self.rows.get(item) for item in ids]
+def test_ratings_that_are_damaged_are_not_taken_for_missing(tmp_path):
+    with pytest.raises(TerminalError, match="no MovieLens-100K in"):
+        recorded_store(tmp_path)
 
 
-def test_titles_that_come_late_are_found_without_asking_at_every_look(monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr("reki.titles.time.monotonic", lambda: now[0])
-    reader = _Reader()
-    titles = CatalogueTitles(reader, ["1", "2"])
-    assert dict(titles) == {"1": "Toy Story"}
-    reader.rows["2"] = {"item_title": "GoldenEye"}
-    assert "2" not in titles
-    now[0] += 11
-    assert titles["2"] == "GoldenEye"
-    assert titles["1"] == "Toy Story"
-    assert reader.asked == [["1", "2"], ["2"]]
+def test_all_298_touched_items_fall():
+    folder = load_settings().ranking.movielens_dir
+    if not folder.is_dir():
+        pytest.skip("MovieLens-100K was not fetched: `sh scripts/setup` does it")
+    assert recorded_store(folder).dropped == 298
