@@ -7,6 +7,7 @@ import redis
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
+from feature_repo.schema import physical_views
 from knowledge.base import TransientError
 from reki.embedded import kafka as kafka_server
 from reki.embedded import ports
@@ -64,6 +65,16 @@ def test_valkey_keeps_what_was_written_across_a_restart(tmp_path):
         assert redis.Redis.from_url(server.url).get("kept") == b"yes"
     with pytest.raises(ProcessLookupError):
         os.kill(server.pid, 0)
+
+
+@pytest.mark.services
+def test_valkey_packs_a_hash_with_our_longest_vector(tmp_path):
+    """As a hash table it would take a third more memory for every user."""
+    longest = 4 * max(feature.width or 0 for view, _ in physical_views().values() for feature in view.features)
+    with valkey_server.start(tmp_path) as server:
+        client = redis.Redis.from_url(server.url)
+        client.hset("user", mapping={"field": b"x" * (longest + 16), "other": b"1"})
+        assert client.object("encoding", "user") == b"listpack"
 
 
 def _send_and_receive(bootstrap: str) -> list[bytes]:
