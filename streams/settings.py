@@ -73,7 +73,10 @@ class StreamSettings(BaseModel):
         default=30.0, ge=0, description="Longest wait for a burst to end before the user is refreshed anyway."
     )
     refresh_deadline_s: float = Field(
-        default=120.0, gt=0, description="A published request without an answer is due again after this time."
+        default=300.0,
+        gt=0,
+        description="A published request without an answer is due again after this time. Longer than llm_deadline_s "
+        "and the waits around it: else a slow LLM is asked twice for the same answer.",
     )
     refresh_token_budget: int = Field(
         default=100_000, ge=1, description="Tokens a minute that the scheduler may plan for."

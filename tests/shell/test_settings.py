@@ -99,3 +99,8 @@ def test_a_replaced_value_is_checked(tmp_path):
         settings.replaced(ring_size=0)
     with pytest.raises(TerminalError, match="no setting"):
         settings.replaced(ring_sise=9)
+
+
+def test_a_request_is_not_due_again_while_the_llm_may_still_answer_it(tmp_path):
+    settings = load_settings(tmp_path, {})
+    assert settings.streams.refresh_deadline_s > settings.knowledge.llm_deadline_s
