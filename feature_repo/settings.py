@@ -46,6 +46,12 @@ class FeatureSettings(BaseModel):
     offline_flush_s: float = Field(
         default=1.0, gt=0, description="... or when the oldest has waited so long, in seconds."
     )
+    offline_compact_s: float = Field(
+        default=600.0,
+        ge=0,
+        description="A refresh worker compacts the offline store so often, in seconds; 0 = never: then run "
+        "`reki compact`, and `reki compact --purge` after forgetting.",
+    )
     offline_keep_versions_s: float = Field(
         default=600.0, ge=0, description="The compactor keeps old Lance versions so long, for readers, in seconds."
     )

@@ -109,6 +109,18 @@ def rebuild() -> None:
     run_rebuild()
 
 
+@app.command()
+def compact(
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Take deleted rows (forgotten users) out of the files too, at once.")
+    ] = False,
+) -> None:
+    """Tidy the offline store now: doubles, small files, old versions. The refresh worker does it now and then."""
+    from reki.jobs import compact as run_compact
+
+    run_compact(purge)
+
+
 def main() -> int:
     """Entry point. What a person can mend is one sentence: exit 2 (mend it first) or 1 (try again later)."""
     try:

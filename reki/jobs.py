@@ -1,4 +1,4 @@
-"""Jobs of the command line: forget, refresh, rebuild."""
+"""Jobs of the command line: forget, refresh, rebuild, compact."""
 
 import asyncio
 import sys
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from knowledge.base import TerminalError, check_id
-from reki.current import reachable_settings
+from reki.current import current_settings, reachable_settings
 from reki.settings import Settings
 from reki.stack import control
 
@@ -112,3 +112,22 @@ def rebuild() -> None:
     print(f"states: {states.states} restored, {states.kept} were as new already")
     for view, count in rows.items():
         print(f"{view}: {count} rows offered")
+
+
+def compact(purge: bool = False) -> None:
+    """Compact every view of the offline store; `purge` leaves neither deleted rows nor the versions that had them.
+
+    Raises `TransientError` (`offline_busy`) where a worker is at the same view.
+    """
+    from feature_repo.offline import OfflineBuffer
+
+    features = current_settings().feature_repo
+    offline = OfflineBuffer(features.offline_dir, features.offline_flush_rows, features.offline_flush_s)
+    done = offline.compact_all(0.0 if purge else features.offline_keep_versions_s, purge)
+    if not done:
+        raise TerminalError("no_offline", f"there is no offline store in {features.offline_dir}: `reki up` makes one")
+    for view, one in done.items():
+        print(
+            f"{view}: {one.rows} rows, {one.doubles_removed} doubles less, {one.fragments_before} files before and "
+            f"{one.fragments_after} now, {one.versions_removed} old versions less"
+        )

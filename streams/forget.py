@@ -2,6 +2,7 @@
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Sequence
 
 import redis
@@ -16,6 +17,50 @@ from streams.store import StateStore
 
 log = logging.getLogger(__name__)
 _DAY_S = 86_400.0
+_DELETE_IF_EQUAL = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class LateRows:
+    """The second deletion: rows of an earlier life that a writer still held when the user was forgotten.
+
+    Any process may run it; `delete(user_id, epoch)` removes the offline rows below that epoch. Deleted rows stay in the
+    files until a compaction takes them out, so each deletion leaves a wish to purge.
+    """
+
+    def __init__(self, client: redis.Redis, namespace: str, delete: Callable[[str, int], None]) -> None:
+        self._redis = client
+        self._waiting_key = f"{namespace}:forget_again"
+        self._purge_key = f"{namespace}:purge_wanted"
+        self._delete = delete
+        self._fulfilled = client.register_script(_DELETE_IF_EQUAL)
+
+    def expect(self, user_id: str, epoch: int, after_s: float) -> None:
+        """Delete once more what stands below `epoch`, when `after_s` seconds have passed."""
+        with redis_errors():
+            self._redis.zadd(self._waiting_key, {f"{epoch}:{user_id}": time.time() + after_s})
+
+    def delete(self, limit: int = 100) -> int:
+        """Delete the rows of those whose time has come (at most `limit`); how many users that were."""
+        with redis_errors():
+            waiting = self._redis.zrangebyscore(self._waiting_key, "-inf", time.time(), start=0, num=limit)
+        for member in waiting:  # type: ignore[union-attr]
+            epoch, _, user_id = member.decode().partition(":")
+            self._delete(user_id, int(epoch))
+            with redis_errors():
+                # Before the mark goes: a crash in between purges once too often, never too seldom.
+                self._redis.set(self._purge_key, uuid.uuid4().hex)
+                self._redis.zrem(self._waiting_key, member)
+        return len(waiting)  # type: ignore[arg-type]
+
+    def purge_wanted(self) -> bytes | None:
+        """The newest wish that deleted rows leave the files, or None."""
+        with redis_errors():
+            return self._redis.get(self._purge_key)  # type: ignore[return-value]
+
+    def purged(self, wish: bytes) -> None:
+        """`wish` is fulfilled; one that came meanwhile stays."""
+        with redis_errors():
+            self._fulfilled(keys=[self._purge_key], args=[wish])
 
 
 class Forgetting:
@@ -32,8 +77,9 @@ class Forgetting:
         erase: Callable[[Sequence[str]], None] | None = None,
         faults: Faults | None = None,
     ) -> None:
-        self._redis = client
-        self._again_key = f"{namespace}:forget_again"
+        self._late = LateRows(
+            client, namespace, lambda user_id, epoch: writer.delete_entity("user", user_id, below_epoch=epoch)
+        )
         self._store = store
         self._writer = writer
         self._due = due
@@ -56,21 +102,13 @@ class Forgetting:
         state = result.state
         self._writer.delete_entity("user", state.user_id)
         self._due.forget(state.user_id)
-        with redis_errors():
-            self._redis.zadd(self._again_key, {f"{state.epoch}:{state.user_id}": time.time() + self._second_after_s})
+        self._late.expect(state.user_id, state.epoch, self._second_after_s)
         if self._erase is not None and state.prompt_hashes:
             self._erase(state.prompt_hashes)
         self._store.finish_forgetting(state.user_id, state.epoch, erased=self._erase is not None)
         log.info("forgot a user (epoch %d begins)", state.epoch)
         return True
 
-    def again(self, limit: int = 100) -> int:
-        """The second deletion of those whose time has come: rows of earlier lives that were written late. How many."""
-        with redis_errors():
-            waiting = self._redis.zrangebyscore(self._again_key, "-inf", time.time(), start=0, num=limit)
-        for member in waiting:  # type: ignore[union-attr]
-            epoch, _, user_id = member.decode().partition(":")
-            self._writer.delete_entity("user", user_id, below_epoch=int(epoch))
-            with redis_errors():
-                self._redis.zrem(self._again_key, member)
-        return len(waiting)  # type: ignore[arg-type]
+    def again(self) -> int:
+        """The second deletion of those whose time has come; how many. The compactor does it where no events arrive."""
+        return self._late.delete()

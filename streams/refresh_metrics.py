@@ -1,9 +1,13 @@
 """What the refresh worker counts, for `/metrics` and the health page."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
+from knowledge.meter import Meter
 from streams.budget import TokenBudget
 from streams.refresher import Refreshed, RefreshEnd
 
@@ -11,12 +15,32 @@ from streams.refresher import Refreshed, RefreshEnd
 _SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
-class RefreshMetrics:
-    """Prometheus counters of one refresh worker, in a registry of their own."""
+class _LlmUsage(Collector):
+    """The LLM client's own meter as Prometheus counters: calls, failures, repairs and tokens, by purpose."""
 
-    def __init__(self, budget: TokenBudget) -> None:
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        families: dict[str, CounterMetricFamily] = {}
+        for name, labels, value in self._meter.samples():
+            if name not in families:
+                what = name.removeprefix("reki_llm_").removesuffix("_total").replace("_", " ")
+                families[name] = CounterMetricFamily(
+                    name, f"LLM {what}, by {' and '.join(labels)}.", labels=list(labels)
+                )
+            families[name].add_metric(list(labels.values()), value)
+        return families.values()
+
+
+class RefreshMetrics:
+    """Prometheus counters of one refresh worker, in a registry of their own, beside those of its LLM client."""
+
+    def __init__(self, budget: TokenBudget, meter: Meter | None = None) -> None:
         self._budget = budget
         self.registry = CollectorRegistry()
+        if meter is not None:
+            self.registry.register(_LlmUsage(meter))
         at = self.registry
         self.requests = Counter("reki_refresh_requests", "Refresh requests read.", registry=at)
         self.ends = Counter("reki_refresh_ends", "Ended requests by outcome.", ["outcome"], registry=at)

@@ -18,6 +18,7 @@ from feature_repo.writer import FeatureWriter
 from knowledge.base import SystemClock, TransientError
 from knowledge.requests import KnowledgeSource
 from streams.budget import TokenBudget
+from streams.compaction import Compactor
 from streams.consumer import ConsumeLoop, LoopOptions
 from streams.control import ControlWatcher, RollOut, Slots
 from streams.dead_letters import DeadLetters
@@ -73,11 +74,18 @@ class RefreshWorker:
         # Every refresh flushes its own rows: time and count never do.
         offline = OfflineBuffer(features.offline_dir, features.offline_flush_rows, flush_s=3600.0)
         self._writer = FeatureWriter(self._client, keys, offline)
+        self.compactor = Compactor(
+            self._client,
+            features.namespace,
+            offline,
+            features.offline_compact_s,
+            features.offline_keep_versions_s,
+        )
         self._store = StateStore(self._client, keys, settings.ring_size)
         self.due = DueSet(self._client, features.namespace)
         self._faults = Faults(settings.fault_point, settings.fault_after)
         self._budget = TokenBudget(settings.refresh_token_budget, settings.refresh_tokens_estimate)
-        self.metrics = RefreshMetrics(self._budget)
+        self.metrics = RefreshMetrics(self._budget, source.meter)
         broker, wait_s = settings.kafka_bootstrap, settings.kafka_request_timeout_s
         last_resort = settings.kafka_last_resort
         self.dead_letters = DeadLetters(broker, features.namespace, last_resort=last_resort, timeout_s=wait_s)
@@ -153,6 +161,7 @@ class RefreshWorker:
                     ("control", self._watcher.run()),
                     ("gauges", self._gauge()),
                     ("titles", self._reload_titles()),
+                    ("compaction", self.compactor.run()),
                 )
             ]
             reading = asyncio.create_task(self.loop.run(), name="refresh-requests")
@@ -265,6 +274,7 @@ class RefreshWorker:
                     "let_go": scheduler.let_go,
                     "errors": scheduler.errors,
                 },
+                "compaction": {"leading": self.compactor.leading, "rounds": self.compactor.rounds},
                 "roll_out": None if self._slots.roll_out is None else self._slots.roll_out.id,
             },
         )

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from feature_repo.offline import OfflineBuffer
+from feature_repo.schema import physical_views
 from reki.paths import ROOT
 from reki.settings_page import markdown, page_file
 
@@ -55,5 +57,18 @@ def test_what_a_person_can_mend_is_one_sentence_and_exit_2(arguments, environmen
 
 def test_help_names_every_command():
     said = _reki("--help").stdout
-    for command in ("settings", "up", "down", "status", "demo", "worker", "forget", "refresh", "rebuild"):
+    for command in ("settings", "up", "down", "status", "demo", "worker", "forget", "refresh", "rebuild", "compact"):
         assert f" {command} " in said
+
+
+def test_compact_tidies_the_store_that_the_settings_name(tmp_path):
+    places = {"REKI_STATE_DIR": str(tmp_path / "state"), "REKI_OFFLINE_DIR": str(tmp_path / "offline")}
+    done = _reki("compact", **places)
+    assert done.returncode == 2
+    assert f"there is no offline store in {tmp_path}/offline" in done.stderr
+    OfflineBuffer(tmp_path / "offline").create()
+    done = _reki("compact", "--purge", **places)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == len(physical_views())
+    assert said[0].startswith("user_history: 0 rows, 0 doubles less, 0 files before and 0 now")

@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.request
 
 import pytest
 
@@ -50,6 +51,8 @@ def test_a_changed_user_gets_new_knowledge_and_an_unchanged_one_does_not(running
     assert (status, page["progress"]["llm_calls"], page["progress"]["written"]) == (200, 1, 1)
     assert page["progress"]["tokens_in"] == 100
     assert page["scheduler"]["published"] == 1
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/metrics", timeout=2) as answer:
+        assert 'reki_llm_calls_total{purpose="user"} 1.0' in answer.read().decode().splitlines()
 
 
 def test_an_llm_that_is_away_is_waited_for_and_nothing_is_lost(running):
