@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -29,9 +28,13 @@ class _NoWeb(BootStrategy):
 
 
 def make_app(
-    app_id: str, bootstrap: str, *, session_timeout_s: float = 6.0, agents: bool = False, data_dir: Path | None = None
+    app_id: str, bootstrap: str, data_dir: Path, *, session_timeout_s: float = 6.0, agents: bool = False
 ) -> faust.App:
-    """A Faust application that opens no port. `agents=False` leaves out Faust's own consumer and producer."""
+    """A Faust application that opens no port. `agents=False` leaves out Faust's own consumer and producer.
+
+    `data_dir` is made; without tables nothing is kept there, so one folder does for all processes, again and again.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
 
     class App(faust.App):
         BootStrategy = _NoWeb if agents else _NoKafka
@@ -39,7 +42,7 @@ def make_app(
     return App(
         app_id,
         broker=[f"aiokafka://{server}" for server in bootstrap.split(",")],
-        datadir=str(data_dir or Path(tempfile.mkdtemp(prefix="reki-faust-"))),  # Faust makes ./<id>-data otherwise
+        datadir=str(data_dir),
         web_enabled=False,
         web_bind="127.0.0.1",
         topic_disable_leader=True,

@@ -44,6 +44,7 @@ def run(
     app = make_app(
         f"{features.namespace}-slow-topics",
         settings.kafka_bootstrap,
+        settings.faust_dir,
         session_timeout_s=settings.kafka_session_timeout_s,
         agents=True,
     )

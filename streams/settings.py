@@ -1,5 +1,7 @@
 """Settings of the streaming side: broker, topics, behaviour service, refresh policy, health. Passed in."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -91,6 +93,10 @@ class StreamSettings(BaseModel):
     # Health and tests
     stream_health_port: int = Field(default=0, ge=0, le=65535, description="/health of the stream worker; 0 = any.")
     refresh_health_port: int = Field(default=0, ge=0, le=65535, description="/health of the refresh worker; 0 = any.")
+    faust_dir: Path = Field(
+        default=Path(".reki/data/faust"),
+        description="Folder that Faust insists on; the applications keep nothing in it, and may share it.",
+    )
     worker_id: str = Field(default="", description="Name of this process in logs and acks; empty = host and pid.")
     fault_point: str = Field(
         default="", description="TESTS ONLY: crash without cleaning up (exit 9) at this point, such as E3."

@@ -218,6 +218,9 @@ def run(
     asyncio.set_event_loop(loop)
     worker = StreamWorker(settings, features, scenario, erase)
     app = make_app(
-        f"{features.namespace}-stream", settings.kafka_bootstrap, session_timeout_s=settings.kafka_session_timeout_s
+        f"{features.namespace}-stream",
+        settings.kafka_bootstrap,
+        settings.faust_dir,
+        session_timeout_s=settings.kafka_session_timeout_s,
     )
     run_app(app, [Running("behavior", worker.run, worker.stop)])

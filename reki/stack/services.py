@@ -48,6 +48,7 @@ def pointed_at(settings: Settings, stack_ports: StackPorts, data_dir: Path) -> S
         **stack_ports.addresses(),
         "offline_dir": data_dir / "offline",
         "registry_path": data_dir / "registry.db",
+        "faust_dir": data_dir / "faust",
         "kafka_last_resort": broker_kind(settings) is BrokerKind.LAST_RESORT,
     }
     chosen = {field: settings.value(field) for field in (*wanted, "llm") if settings.is_explicit(field)}

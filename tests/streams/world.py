@@ -171,7 +171,7 @@ def make_streams(bootstrap, valkey, folder, nursery, **changes):
         "vector_cache_miss_ttl_s": 0.2,
         **changes,
     }
-    settings = StreamSettings(kafka_bootstrap=bootstrap, **chosen)
+    settings = StreamSettings(kafka_bootstrap=bootstrap, faust_dir=folder / "faust", **chosen)
     features = FeatureSettings(
         namespace=f"streams_{uuid4().hex[:12]}", redis_url=valkey.url, offline_dir=folder / "offline"
     )

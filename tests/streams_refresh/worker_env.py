@@ -74,6 +74,7 @@ class Env:
             kafka_last_resort=self.last_resort,
             kafka_session_timeout_s=6.0 if self.last_resort else 1.5,
             refresh_partitions=2,
+            faust_dir=self.folder / "faust",
             refresh_min_events=3,
             refresh_settle_s=0.1,
             refresh_debounce_s=0.0,
