@@ -145,6 +145,10 @@ class OfflineBuffer:
         rows: list[dict[str, Any]] = lance.dataset(str(self.path(view))).to_table(filter=where).to_pylist()
         return max(rows, key=_order, default=None)
 
+    def count(self, view: str) -> int:
+        """How many rows of a physical view are on disk."""
+        return int(lance.dataset(str(self.path(view))).count_rows()) if self.path(view).exists() else 0
+
     def compact(self, view: str, keep_versions_s: float = 600.0, purge: bool = False) -> Compaction:
         """Remove the doubles of one physical view, merge its files; see `feature_repo.compactor.compact`."""
         logical, _ = physical_views()[view]

@@ -77,6 +77,14 @@ def demo(
         raise typer.Exit(code)
 
 
+@app.command(name="load-sample")
+def load_sample() -> None:
+    """Fill the running stack with MovieLens-100K and its recorded knowledge; run again, it keeps what is newer."""
+    from reki.jobs import load_sample as run_load_sample
+
+    run_load_sample()
+
+
 @app.command()
 def worker(name: Annotated[Literal["stream", "refresh"], typer.Argument(help="Which one.")]) -> None:
     """Run one worker in this process, against the broker and stores of the settings."""

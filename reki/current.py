@@ -18,6 +18,7 @@ _PLACES = (
     "data_dir",
     "offline_dir",
     "registry_path",
+    "release",
 )
 
 

@@ -1,4 +1,4 @@
-"""Jobs of the command line: forget, refresh, rebuild, compact."""
+"""Jobs of the command line: forget, refresh, rebuild, compact, load-sample."""
 
 import asyncio
 import sys
@@ -131,3 +131,34 @@ def compact(purge: bool = False) -> None:
             f"{view}: {one.rows} rows, {one.doubles_removed} doubles less, {one.fragments_before} files before and "
             f"{one.fragments_after} now, {one.versions_removed} old versions less"
         )
+
+
+def load_sample() -> None:
+    """Load all films, then all users with the history and the knowledge that the release was trained to expect.
+
+    Raises `TerminalError` (`not_up`, `no_release`, `no_data`), `TransientError` where a store is away.
+    """
+    from reki.demo.screen import Screen
+    from reki.workers import release_path
+
+    settings = reachable_settings()
+    path = release_path(settings)
+    from ranking.release import Release  # loads torch: after all that may be wrong already
+    from reki.loading import Sample, load_into
+
+    screen = Screen()
+    with screen.stage("MovieLens-100K and its recorded knowledge"):
+        sample = Sample.load(settings.ranking.movielens_dir)
+        release = Release.load(path)
+    with screen.stage("Histories and knowledge into Feast") as tick:
+        items, users = load_into(
+            settings,
+            release,
+            sample,
+            lambda done, total: tick(done, total, "films"),
+            lambda done, total: tick(done, total, "users"),
+        )
+        tick(users.entities, users.entities, f"{items.entities} films, {users.entities} users, online and offline")
+    if not users.seeded:
+        screen.line("They were there already; what is newer by now was kept.")
+    screen.line(f"Users have the vectors of release {release.release_id}; `reki settings` says where to ask.")

@@ -13,7 +13,7 @@ from typing import NoReturn
 from knowledge.base import TerminalError, TransientError
 from reki.demo.screen import Screen
 from reki.paths import ROOT, ports_file, run_dirs, state_dir
-from reki.settings import SETTINGS_FILE, Settings, load_settings
+from reki.settings import SETTINGS_FILE, Settings, Source, load_settings
 from reki.stack import control, services
 from reki.stack.ports import StackPorts
 from reki.stack.stack import Stack
@@ -31,18 +31,29 @@ def run(detach: bool = False, stores: bool = False) -> None:
     refuse_second()
     ports = StackPorts.kept(ports_file())
     settings = load_settings(ports=ports)
-    release = None if stores else release_path(settings)
+    screen = Screen()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        release = None if stores else _release(settings, screen)
+    except KeyboardInterrupt:
+        screen.line("stopped; nothing is left running")
+        return
+    if release is not None:
+        # A worker that starts again must not take one that was trained meanwhile: Triton serves this one.
+        settings = settings.replaced(Source.STACK, release=str(release))
     names = _STORES if stores else services.NAMES
     stack = Stack(
         settings, run_dirs()["reki up"], settings.reki.data_dir, state_dir() / "logs", ports=ports, names=names
     )
-    screen = Screen()
     if stack.broker_note:
         screen.line(stack.broker_note)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         _start(stack, screen, release, detach)
         _say_where(stack.settings, screen)
+        if release is not None and _is_empty(stack.settings):
+            screen.line(
+                "The stores are empty: `reki load-sample` fills them with MovieLens-100K and its recorded knowledge."
+            )
         if detach:
             screen.line("It runs on; `reki status` shows it, `reki down` stops it.")
             return
@@ -55,6 +66,27 @@ def run(detach: bool = False, stores: bool = False) -> None:
     except BaseException:
         _stop(stack)
         raise
+
+
+def _release(settings: Settings, screen: Screen) -> Path:
+    """The release in use; where there is none, and none is named, the sample's: trained now."""
+    try:
+        return release_path(settings)
+    except TerminalError as error:
+        if error.reason != "no_release" or settings.reki.release:
+            raise
+    from reki.sample_release import train_sample  # loads torch
+
+    screen.line("There is no release yet: one is trained now, on MovieLens-100K (about a minute).")
+    return train_sample(settings, screen)
+
+
+def _is_empty(settings: Settings) -> bool:
+    """Whether nobody has loaded or published anything yet."""
+    from feature_repo.offline import OfflineBuffer
+
+    offline = OfflineBuffer(settings.feature_repo.offline_dir)
+    return not any(offline.count(view) for view in ("item_profile", "user_history"))
 
 
 def _stop(stack: Stack) -> None:

@@ -67,7 +67,7 @@ def release_path(settings: Settings) -> Path:
     # Named by their content's hash; anything else there is being written or somebody's own.
     found = [path for path in folder.glob("*/") if re.fullmatch("[0-9a-f]{12}", path.name)]
     if not found:
-        raise TerminalError("no_release", f"there is no release in {folder}: `make demo` trains one")
+        raise TerminalError("no_release", f"there is no release in {folder}: `reki up` trains one")
     return max(found, key=lambda path: path.stat().st_mtime)
 
 

@@ -13,10 +13,10 @@ from reki.demo import counters, where
 from reki.demo.figures import percentile, spread, write_summary
 from reki.demo.plan import EVENTS_TO_CHANGE, Plan, Rated, Role, live_users, make_plan
 from reki.demo.screen import Screen
-from reki.demo.training import SampleRelease, ensure_release
 from reki.demo.walk import Walk, Walked
 from reki.loading import Sample, load_into
 from reki.paths import ports_file, state_dir
+from reki.sample_release import SampleRelease, ensure_release
 from reki.settings import Settings, load_settings
 from reki.stack import services
 from reki.stack.ports import StackPorts

@@ -1,7 +1,7 @@
 """A small catalogue written by the real FeatureWriter, and how to run a Triton on an export."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class FakeRelease:
     anchors: tuple[str, ...] = tuple(ITEMS[: schema.ANCHORS])
 
 
-def drawn_release(folder, vocabulary):
+def drawn_release(folder, vocabulary, **changes):
     """A release with drawn weights, large enough that every input moves the score; costs what a trained one costs."""
     import torch
 
@@ -72,7 +72,7 @@ def drawn_release(folder, vocabulary):
         hein=hein,
         ranker=shape,
     )
-    return write_release(folder, about, Hein(hein), ranker, vocabulary)
+    return write_release(folder, replace(about, **changes), Hein(hein), ranker, vocabulary)
 
 
 @dataclass

@@ -42,7 +42,8 @@ def test_settings_come_with_their_source_and_without_secrets():
         (("settings",), {"REKI_RING_SIZE": "many"}, "reki: setting REKI_RING_SIZE is not usable"),
         (("settings",), {"REKI_SETTINGS": "/nowhere.json"}, "cannot be read"),
         (("forget", "not{an}id"), {}, "is not an id"),
-        (("up",), {"REKI_RELEASES_DIR": "/nowhere"}, "there is no release in /nowhere"),
+        (("up",), {"REKI_RELEASES_DIR": "/nowhere", "REKI_MOVIELENS_DIR": "/nowhere"}, "no MovieLens-100K in /nowhere"),
+        (("load-sample",), {"REKI_STATE_DIR": "/nowhere"}, "no stack of this clone is up"),
         (("up",), {"REKI_RELEASE": "/nowhere/release"}, "there is no release at /nowhere/release"),
         (("worker", "cook"), {}, "cook"),
         (("dance",), {}, "dance"),
@@ -57,7 +58,19 @@ def test_what_a_person_can_mend_is_one_sentence_and_exit_2(arguments, environmen
 
 def test_help_names_every_command():
     said = _reki("--help").stdout
-    for command in ("settings", "up", "down", "status", "demo", "worker", "forget", "refresh", "rebuild", "compact"):
+    for command in (
+        "settings",
+        "up",
+        "down",
+        "status",
+        "demo",
+        "worker",
+        "forget",
+        "refresh",
+        "rebuild",
+        "compact",
+        "load-sample",
+    ):
         assert f" {command} " in said
 
 

@@ -34,7 +34,7 @@ def test_the_newest_release_is_used_unless_one_is_named(tmp_path):
 
 def test_a_missing_release_says_what_to_do(tmp_path):
     settings = load_settings(tmp_path, {})
-    with pytest.raises(TerminalError, match="`make demo` trains one"):
+    with pytest.raises(TerminalError, match="`reki up` trains one"):
         release_path(settings)
     with pytest.raises(TerminalError, match=r"no release at .*abc"):
         release_path(settings.replaced(release="abc"))

@@ -1,4 +1,4 @@
-"""The demo's release: trained once in a child process, then reused until anything that it was made from changes."""
+"""The release for MovieLens-100K: trained once in a child process, then reused until what it was made from changes."""
 
 import hashlib
 import json
@@ -36,6 +36,16 @@ class SampleRelease:
     def metrics(self) -> dict[str, float]:
         """Measured when it was trained."""
         return dict(self.release.metrics)
+
+
+def train_sample(settings: Settings, screen: Screen) -> Path:
+    """The folder of the sample's release, for a stack that has none; errors as `ensure_release`."""
+    from reki.demo.run import demo_plan  # which imports this module
+    from reki.loading import Sample
+
+    with screen.stage("MovieLens-100K and its recorded knowledge"):
+        plan = demo_plan(Sample.load(settings.ranking.movielens_dir))
+    return ensure_release(settings, plan, screen).path
 
 
 def ensure_release(settings: Settings, plan: Plan, screen: Screen) -> SampleRelease:
