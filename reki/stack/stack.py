@@ -109,6 +109,10 @@ class Stack:
         supervisor.start(service.name)
         wait_ready(service, lambda: self._exit_code(supervisor, service), self._log(service.name))
 
+    def stop(self, name: str) -> None:
+        """Stop one service and wait for its end; `up` starts it again. The others go on without it."""
+        self._control().stop(self._named(name).name)
+
     def wait_ready(self, name: str) -> float:
         """Wait until a service (again) answers its probe; returns the seconds waited."""
         service = self._named(name)
