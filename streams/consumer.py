@@ -158,6 +158,7 @@ class ConsumeLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             await self._sleep(self.options.retry_s)
             return {}
         self.polled_at = time.monotonic()
+        self._over("cannot read")
         return dict(batches)
 
     async def _hand_over(self, batches: Mapping[Any, Sequence[Any]]) -> None:
@@ -213,6 +214,7 @@ class ConsumeLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         except (TimeoutError, KafkaError) as error:
             self._say(f"cannot commit: {error!r}")
             return
+        self._over("cannot commit")  # an idle worker gets no batch that would clear it
         self.progress.committed(offsets)
         self.commits += 1
         self.committed_at = time.monotonic()
@@ -287,6 +289,10 @@ class ConsumeLoop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if trouble and trouble != self.trouble:  # once per outage, not hundreds of lines
             log.warning("%s", trouble)
         self.trouble = trouble
+
+    def _over(self, trouble: str) -> None:
+        if self.trouble.startswith(trouble):
+            self.trouble = ""
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):

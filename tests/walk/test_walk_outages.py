@@ -14,7 +14,11 @@ from reki.stack.control import failures
 from streams.await_applied import Applied, Tier
 from tests.walk.world import TIMEOUT_S, wait_until
 
-pytestmark = pytest.mark.services
+pytestmark = [
+    pytest.mark.services,
+    # kafka-python leaves the sockets of refused connections to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def test_triton_answers_with_its_age_while_llm_and_broker_are_down(world, lived):
