@@ -40,7 +40,7 @@ class SampleRelease:
 
 def train_sample(settings: Settings, screen: Screen) -> Path:
     """The folder of the sample's release, for a stack that has none; errors as `ensure_release`."""
-    from reki.demo.run import demo_plan  # which imports this module
+    from reki.demo.cast import demo_plan
     from reki.loading import Sample
 
     with screen.stage("MovieLens-100K and its recorded knowledge"):

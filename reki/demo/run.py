@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 
 from knowledge.base import RekiError
 from reki.demo import counters, where
+from reki.demo.cast import demo_plan
 from reki.demo.figures import percentile, spread, write_summary
-from reki.demo.plan import EVENTS_TO_CHANGE, Plan, Rated, Role, live_users, make_plan
+from reki.demo.plan import EVENTS_TO_CHANGE, Plan, Role
 from reki.demo.screen import Screen
 from reki.demo.walk import Walk, Walked
 from reki.loading import Sample, load_into
@@ -82,20 +83,6 @@ def demo_settings(settings: Settings, home: Path) -> Settings:
         "refresh_max_delay_s": 5.0,
     }
     return settings.replaced(**{name: value for name, value in chosen.items() if not settings.is_explicit(name)})
-
-
-def demo_plan(sample: Sample) -> Plan:
-    """The visitors, chosen from the whole data set."""
-    from ranking.split import history_length, split_users
-
-    users = list(sample.ratings)
-    split = split_users(users)
-    lengths = {user: history_length(len(own)) for user, own in sample.ratings.items()}
-    later = {user: len(own) - lengths[user] for user, own in sample.ratings.items()}
-    refreshed = {user: frozenset(k.source_rev for k in sample.recorded.refreshes(user)[1:]) for user in users}
-    ratings = {user: tuple(Rated(r.item_id, r.value, r.at) for r in own) for user, own in sample.ratings.items()}
-    live = live_users(split.train, later, frozenset(user for user in users if refreshed[user]))
-    return make_plan(ratings, lengths, split.test, live, refreshed, list(sample.data.items))
 
 
 def _start(stack: Stack, release: SampleRelease, sample: Sample, screen: Screen, detached: bool) -> None:
