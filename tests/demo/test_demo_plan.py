@@ -16,7 +16,7 @@ from reki.demo.plan import (
     live_users,
     make_plan,
 )
-from reki.demo.run import demo_plan
+from reki.demo.cast import demo_plan
 from reki.loading import Sample
 from reki.paths import cache_dir
 
