@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ranking.split import split_users
+from reki.demo.cast import demo_plan
 from reki.demo.plan import (
     CANDIDATES,
     EVENTS_TO_CHANGE,
@@ -16,7 +17,6 @@ from reki.demo.plan import (
     live_users,
     make_plan,
 )
-from reki.demo.cast import demo_plan
 from reki.loading import Sample
 from reki.paths import cache_dir
 
