@@ -18,7 +18,7 @@ from reki.demo.walk import Walk, Walked
 from reki.loading import Sample, load_into
 from reki.paths import ports_file, state_dir
 from reki.sample_release import SampleRelease, ensure_release
-from reki.settings import Settings, load_settings
+from reki.settings import Settings, Source, load_settings
 from reki.stack import services
 from reki.stack.ports import StackPorts
 from reki.stack.stack import Stack
@@ -46,6 +46,8 @@ def main(keep: bool = False) -> int:
         sample = Sample.load(settings.ranking.movielens_dir)
         plan = demo_plan(sample)
     release = ensure_release(settings, plan, screen)
+    # Named, not "the newest": the refresh worker must load the very release that Triton serves.
+    settings = settings.replaced(Source.STACK, release=str(release.path))
     stack = Stack(settings, home / "run", home / "data", home / "logs", ports=ports)
     if stack.broker_note:
         screen.line(stack.broker_note)
