@@ -24,7 +24,7 @@ lint: setup
 	@.venv/bin/mypy
 
 check: lint
-	@.venv/bin/pytest -q -m "not services"
+	@.venv/bin/pytest -q -m "not services and not slow"
 
 up: setup
 	@.venv/bin/reki up

@@ -1,6 +1,7 @@
 """HEIN and the way from texts to vectors."""
 
 import numpy as np
+import pytest
 import torch
 
 from encoders.condense import Condenser
@@ -30,6 +31,7 @@ def make(tmp_path):
     return Condenser(hein, FACTORS, encoder, cache)
 
 
+@pytest.mark.slow
 def test_the_encoder_puts_like_texts_together_and_its_vectors_have_unit_length():
     crime, thriller, cartoon = SentenceEncoder(MINILM).encode([TEXTS[1]["genre"], TEXTS[4]["genre"], TEXTS[0]["genre"]])
     np.testing.assert_allclose(np.linalg.norm([crime, thriller, cartoon], axis=1), 1, rtol=1e-5)

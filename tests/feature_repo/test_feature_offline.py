@@ -112,6 +112,7 @@ for rev in range(40):
 """
 
 
+@pytest.mark.slow
 def test_several_processes_append_and_a_compactor_works_and_nothing_is_lost(tmp_path):
     buffer = OfflineBuffer(tmp_path)
     workers = [subprocess.Popen([sys.executable, "-c", APPENDER, str(tmp_path), who]) for who in ("a", "b", "c")]

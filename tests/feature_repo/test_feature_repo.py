@@ -112,6 +112,7 @@ def test_schema_settings_and_records_import_neither_feast_nor_torch():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_stream_worker_needs_no_torch():
     done = python(
         "import sys; sys.modules['torch'] = None\n"

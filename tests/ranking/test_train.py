@@ -21,6 +21,8 @@ from ranking.split import split_users
 from ranking.train import train
 from reki.paths import cache_dir
 
+pytestmark = pytest.mark.slow  # trains small releases
+
 ROOT = Path(__file__).parents[2]
 TRITON_PYTHON = ROOT / ".venv-triton/bin/python"
 

@@ -41,6 +41,7 @@ def test_the_features_side_needs_numpy_and_hiredis_alone():
     assert imported_by(FEATURES) - {"_cython_3_0_8", "cython_runtime"} <= {"serving", "numpy", "hiredis"}
 
 
+@pytest.mark.slow
 def test_the_ranker_side_loads_none_of_the_libraries_that_the_main_environment_has():
     loaded = imported_by(RANKER)
     assert "torch" in loaded

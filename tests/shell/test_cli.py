@@ -36,6 +36,7 @@ def test_settings_come_with_their_source_and_without_secrets():
     assert "REKI_RING_SISE is set in the environment, but there is no such setting" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment", "said"),
     [
@@ -74,6 +75,7 @@ def test_help_names_every_command():
         assert f" {command} " in said
 
 
+@pytest.mark.slow
 def test_compact_tidies_the_store_that_the_settings_name(tmp_path):
     places = {"REKI_STATE_DIR": str(tmp_path / "state"), "REKI_OFFLINE_DIR": str(tmp_path / "offline")}
     done = _reki("compact", **places)
