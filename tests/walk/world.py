@@ -51,6 +51,11 @@ class World:
         return self.stack.settings.feature_repo.feast_repo
 
     @property
+    def is_kafka(self) -> bool:
+        """Not the last-resort broker, which can do less."""
+        return self.stack.broker_name.startswith("Apache Kafka")
+
+    @property
     def names(self) -> TopicNames:
         return TopicNames(self.namespace)
 
