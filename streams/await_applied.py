@@ -15,6 +15,8 @@ from streams.tokens import BehaviorToken
 from streams.topics import TopicNames
 
 _FIRST_WAIT_S, _LAST_WAIT_S = 0.001, 0.05
+# How long to wait when nobody says: new knowledge waits for the end of a burst and for an LLM.
+_TIMEOUT_S, _INDIVIDUAL_TIMEOUT_S = 10.0, 300.0
 
 
 class Tier(StrEnum):
@@ -67,9 +69,11 @@ class AppliedWaiter:
         self._behavior = TopicNames(namespace).behavior
 
     def wait(
-        self, token: BehaviorToken, tier: Tier = Tier.HISTORY, timeout_s: float = 10.0
+        self, token: BehaviorToken, tier: Tier = Tier.HISTORY, timeout_s: float | None = None
     ) -> Applied | NotChanged | Rejected:
         """Wait for one token; see `await_applied`."""
+        if timeout_s is None:
+            timeout_s = _INDIVIDUAL_TIMEOUT_S if tier is Tier.INDIVIDUAL else _TIMEOUT_S
         began = time.monotonic()
         wait_s = _FIRST_WAIT_S
         while True:
@@ -83,7 +87,7 @@ class AppliedWaiter:
                 raise NotAppliedInTimeError(
                     "timeout",
                     f"event {token.event_id} of user {token.user_id} did not reach tier {tier} in {timeout_s:g} s; "
-                    "it is not lost: see /health of the workers, then wait again",
+                    "it is not lost: see /health of the workers (`reki settings stream_health_port`), then wait again",
                 )
             time.sleep(min(wait_s, max(0.0, timeout_s - waited_s)))
             if waited_s > 0.05:
@@ -146,13 +150,14 @@ class AppliedWaiter:
 def await_applied(
     token: BehaviorToken,
     tier: Tier | str = Tier.HISTORY,
-    timeout_s: float = 10.0,
+    timeout_s: float | None = None,
     *,
     redis_url: str = "redis://127.0.0.1:6379/0",
     namespace: str = "reki",
 ) -> Applied | NotChanged | Rejected:
     """Wait until the event behind `token` has come to `tier`; opens a connection per call (see `AppliedWaiter`).
 
+    Without `timeout_s` it waits 10 s, for tier `individual` 300 s: that one waits for the end of a burst and an LLM.
     Raises `NotAppliedInTimeError` (a `TimeoutError`, reason `timeout`) after `timeout_s` seconds and
     `TransientError` (`redis_unavailable`).
     """

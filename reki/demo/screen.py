@@ -63,7 +63,8 @@ class Screen:
 
     def line(self, text: str, style: str = "") -> None:
         """One plain line."""
-        self.console.print(escape(text), style=style or None)
+        # Not wrapped here: many a line is a command to copy.
+        self.console.print(escape(text), style=style or None, soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """The title of a part."""
