@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +27,32 @@ _TRANSIENT = {
 }
 
 
+class _Held:
+    """The one reference to tritonclient's client, dropped at close or, at the latest, before modules are torn down.
+
+    tritonclient closes itself in `__del__`; during the interpreter's end that prints an exception, because grpc's
+    modules are empty by then.
+    """
+
+    def __init__(self, owner: object, client: Any) -> None:  # noqa: ANN401 - tritonclient is untyped
+        self._clients = [client]
+        weakref.finalize(owner, self._clients.clear)
+
+    def client(self) -> Any:  # noqa: ANN401 - as above
+        """The client; raises `TerminalError` (`closed`) once it was released."""
+        clients = self._clients[:]
+        if not clients:
+            raise TerminalError("closed", "this client is closed: make a new one")
+        return clients[0]
+
+    def release(self) -> Any:  # noqa: ANN401 - as above
+        """The client for the last time, or None where it was released before."""
+        try:
+            return self._clients.pop()
+        except IndexError:
+            return None
+
+
 class RekiClient:
     """For threads. `settings` give address, deadline and how many requests may be in flight at once.
 
@@ -36,7 +63,7 @@ class RekiClient:
     def __init__(self, settings: ServingSettings | None = None, url: str | None = None, model: str = MODEL) -> None:
         self._settings = settings or ServingSettings()
         self._model = model
-        self._triton = triton.InferenceServerClient(url or self._settings.triton_grpc_url)
+        self._held = _Held(self, triton.InferenceServerClient(url or self._settings.triton_grpc_url))
         self._free = threading.BoundedSemaphore(self._settings.recommend_in_flight)
 
     def recommend(
@@ -54,16 +81,15 @@ class RekiClient:
         scale). `top_k` limits `order`, not `scores`.
 
         Raises:
-            TerminalError: `invalid_argument`; the message says what is wrong with the request.
+            TerminalError: `invalid_argument`; the message says what is wrong with the request. `closed` after `close`.
             TransientError: `deadline`, `unavailable`, `overloaded`, `cancelled` or `server_error`.
         """
+        server = self._held.client()
         inputs = _inputs(user_id, item_ids, top_k, recent, explain)
         if not self._free.acquire(blocking=False):
             raise _overloaded(self._settings)
         try:
-            result = self._triton.infer(
-                self._model, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s
-            )
+            result = server.infer(self._model, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s)
         except InferenceServerException as error:
             raise _mapped(error) from error
         finally:
@@ -71,8 +97,10 @@ class RekiClient:
         return _answer(item_ids, result)
 
     def close(self) -> None:
-        """Close the channel."""
-        self._triton.close()
+        """Close the channel; a second time does nothing."""
+        server = self._held.release()
+        if server is not None:
+            server.close()
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +117,7 @@ class AsyncRekiClient:
     def __init__(self, settings: ServingSettings | None = None, url: str | None = None, model: str = MODEL) -> None:
         self._settings = settings or ServingSettings()
         self._model = model
-        self._triton = triton_aio.InferenceServerClient(url or self._settings.triton_grpc_url)
+        self._held = _Held(self, triton_aio.InferenceServerClient(url or self._settings.triton_grpc_url))
         self._in_flight = 0
 
     async def recommend(
@@ -102,12 +130,13 @@ class AsyncRekiClient:
         deadline_s: float | None = None,
     ) -> Recommendation:
         """As `RekiClient.recommend`."""
+        server = self._held.client()
         inputs = _inputs(user_id, item_ids, top_k, recent, explain)
         if self._in_flight >= self._settings.recommend_in_flight:
             raise _overloaded(self._settings)
         self._in_flight += 1
         try:
-            result = await self._triton.infer(
+            result = await server.infer(
                 self._model, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s
             )
         except InferenceServerException as error:
@@ -117,8 +146,10 @@ class AsyncRekiClient:
         return _answer(item_ids, result)
 
     async def close(self) -> None:
-        """Close the channel."""
-        await self._triton.close()
+        """Close the channel; a second time does nothing."""
+        server = self._held.release()
+        if server is not None:
+            await server.close()
 
     async def __aenter__(self) -> Self:
         return self
