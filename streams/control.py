@@ -44,7 +44,7 @@ def parse_roll_out(value: bytes) -> RollOut:
     try:
         data = json.loads(value)
         found = RollOut(str(data["id"]), str(data["slot"]), bool(data["open"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TerminalError("bad_control", f"not a roll-out record ({error!r}): {value[:200]!r}") from error
     if found.slot not in SLOTS:
         raise TerminalError("bad_control", f"there is no slot {found.slot!r}: use one of {SLOTS}")

@@ -37,7 +37,8 @@ def parse_event(key: bytes | None, value: bytes | None) -> BehaviorEvent | Forge
         return ForgetUser(user_id)
     try:
         event = BehaviorEvent.model_validate_json(value)
-    except ValidationError as error:
+    except Exception as error:
+        # Anything at all: what left this function otherwise would end the worker, which would read it again for ever.
         raise _terminal(error) from error
     if event.user_id != user_id:
         # Another key means another partition: two workers would race for one user's state.
@@ -47,7 +48,11 @@ def parse_event(key: bytes | None, value: bytes | None) -> BehaviorEvent | Forge
     return event
 
 
-def _terminal(error: ValidationError) -> TerminalError:
+def _terminal(error: Exception) -> TerminalError:
+    if isinstance(error, TerminalError):  # a time that UTC cannot hold
+        return TerminalError("bad_event", f"not a BehaviorEvent ({error.message}): see docs/events.md")
+    if not isinstance(error, ValidationError):
+        return TerminalError("bad_event", f"not a BehaviorEvent ({type(error).__name__}): see docs/events.md")
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     types = {problem["type"] for problem in problems}
     where = "; ".join(f"{'.'.join(map(str, p['loc'])) or 'value'}: {p['msg']}" for p in problems[:5])

@@ -47,14 +47,19 @@ def parse_request(key: bytes | None, value: bytes | None) -> RefreshRequest | No
         raise TerminalError("bad_request", f"the refresh request has {len(value)} bytes; at most {_MAX_BYTES} are read")
     try:
         request = RefreshRequest.model_validate_json(value)
-    except ValidationError as error:
-        raise TerminalError("bad_request", f"not a refresh request: {_first(error)}") from error
+    except Exception as error:  # anything at all: it would end the worker, again and again
+        raise TerminalError("bad_request", f"not a refresh request: {first_problem(error)}") from error
     if key != request.user_id.encode():
         raise TerminalError("bad_request", "the key of a refresh request must be its user_id: order per user needs it")
     return request
 
 
-def _first(error: ValidationError) -> str:
-    problem = error.errors(include_input=False, include_url=False)[0]
+def first_problem(error: Exception) -> str:
+    """What is wrong with a record, without the record's own values."""
+    if isinstance(error, TerminalError):
+        return error.message
+    if not isinstance(error, ValidationError):
+        return type(error).__name__
+    problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     return f"{where}: {problem['msg']}" if where else str(problem["msg"])

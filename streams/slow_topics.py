@@ -12,12 +12,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Any, NoReturn, TypeVar
 
-from pydantic import ValidationError
-
 from feature_repo.records import EntityWrite
 from feature_repo.writer import FeatureWriter
 from knowledge.base import Clock, ItemProfile, SystemClock, TerminalError, TransientError, UserProfile, check_id, micros
 from streams.knowledge_rows import profile_row
+from streams.requests import first_problem
 from streams.store import StateStore
 from streams.topics import TopicNames
 
@@ -146,7 +145,5 @@ def _parse(kind: type[Record], value: bytes) -> Record:
         raise TerminalError("bad_profile", f"the profile has {len(value)} bytes; at most {_MAX_BYTES} are read")
     try:
         return kind.model_validate_json(value)
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "value"
-        raise TerminalError("bad_profile", f"not a {kind.__name__}: {where}: {problem['msg']}") from error
+    except Exception as error:  # anything at all: it would end the process, again and again
+        raise TerminalError("bad_profile", f"not a {kind.__name__}: {first_problem(error)}") from error

@@ -37,10 +37,16 @@ class FixedClock:
 
 
 def require_aware(value: datetime) -> datetime:
-    """Return `value` in UTC; a naive time is refused (Feast would read a local time as UTC, hours off)."""
+    """Return `value` in UTC; a naive time is refused (Feast would read a local time as UTC, hours off).
+
+    Raises `TerminalError`: `naive_time`; `bad_time` where UTC would be before the year 1 or after 9999.
+    """
     if value.tzinfo is None or value.utcoffset() is None:
         raise TerminalError("naive_time", f"{value.isoformat()} has no time zone: give times with an offset, in UTC")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise _out_of_range() from error
 
 
 def micros(value: datetime) -> int:
@@ -49,5 +55,12 @@ def micros(value: datetime) -> int:
 
 
 def from_micros(value: int) -> datetime:
-    """The inverse of `micros`."""
-    return _EPOCH + value * _MICROSECOND
+    """The inverse of `micros`; raises `TerminalError` (`bad_time`) outside the years 1 to 9999."""
+    try:
+        return _EPOCH + value * _MICROSECOND
+    except OverflowError as error:
+        raise _out_of_range() from error
+
+
+def _out_of_range() -> TerminalError:
+    return TerminalError("bad_time", "the time is outside the years 1 to 9999 in UTC: correct it")

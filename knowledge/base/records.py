@@ -4,13 +4,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, Strict
 
 from knowledge.base.clock import require_aware
 from knowledge.base.ids import EntityId
 
 SCHEMA_VERSION = 1
 
+# Strict: "5" and true are no numbers.
+Number = Annotated[FiniteFloat, Strict()]
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(require_aware)]
 
 
@@ -51,9 +53,9 @@ class BehaviorEvent(_Record):
     user_id: EntityId
     item_id: EntityId
     action: Action
-    value: FiniteFloat | None = Field(default=None, description="Stars for `rate`; else usually absent.")
+    value: Number | None = Field(default=None, description="Stars for `rate`; else usually absent.")
     occurred_at: UtcDatetime
-    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
+    schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION, strict=True)
 
 
 class UserProfile(_Record):

@@ -5,10 +5,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from knowledge.base import Action, BehaviorEvent, TerminalError
+from knowledge.base import Action, BehaviorEvent, TerminalError, from_micros, micros
 from streams.events import ForgetUser, encode_event, encode_key, parse_event
 
 GOOD = {
@@ -49,10 +49,30 @@ def test_no_bytes_bring_the_parser_down(key, value):
     assert error.value.reason.isidentifier()
 
 
-@given(fields=st.dictionaries(st.sampled_from([*GOOD, "extra"]), st.none() | st.integers() | st.text(max_size=20)))
+edges = st.sampled_from(
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T24:00:00Z", "0000-01-01T00:00:00Z"]
+)
+times = st.datetimes(timezones=st.integers(-1439, 1439).map(lambda m: timezone(timedelta(minutes=m)))).map(str)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | edges | times,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(fields=st.dictionaries(st.sampled_from([*GOOD, "extra"]), values))
+@example(fields={"occurred_at": "0001-01-01T00:00:00+14:00"})
+@example(fields={"occurred_at": "9999-12-31T23:59:59-14:00"})
 def test_no_json_object_brings_the_parser_down(fields):
     with suppress(TerminalError):
         parse_event(b"u1", json.dumps({**GOOD, **fields}).encode())
+
+
+@given(occurred_at=times | edges)
+def test_no_time_brings_the_parser_down(occurred_at):
+    with suppress(TerminalError):
+        event = parse_event(b"u1", record(occurred_at=occurred_at))
+        assert from_micros(micros(event.occurred_at)) == event.occurred_at
 
 
 @pytest.mark.parametrize(
@@ -65,6 +85,13 @@ def test_no_json_object_brings_the_parser_down(fields):
         (b"u1", b"[1]", "bad_event"),
         (b"u1", record(occurred_at="2020-01-01T00:00:00"), "naive_time"),
         (b"u1", record(value=float("nan")), "bad_event"),
+        (b"u1", record(value=True), "bad_event"),
+        (b"u1", record(value="5"), "bad_event"),
+        (b"u1", record(value=10**400), "bad_event"),
+        (b"u1", record(schema_version="1"), "bad_event"),
+        (b"u1", record(occurred_at="0001-01-01T00:00:00+14:00"), "bad_event"),
+        (b"u1", record(occurred_at="9999-12-31T23:59:59-14:00"), "bad_event"),
+        (b"u1", b"[" * 100_000, "bad_json"),
         (b"u1", record(item_id="x{y}"), "bad_event"),
         (b"u1", record(item_id="i" * 101), "bad_event"),
         (b"u1", record(action="buy"), "bad_event"),

@@ -1,5 +1,7 @@
 """Refresh requests: what is read back, and what is refused instead of crashing the worker."""
 
+import json
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -36,6 +38,9 @@ def test_a_field_of_a_later_version_does_not_stop_this_one() -> None:
         (b"u1", encode_request(REQUEST)[1].replace(b"12,", b"-1,", 1), "source_rev"),
         (b"u1", encode_request(REQUEST)[1].replace(b"Z", b""), "requested_at"),
         (b"u1", b" " * 5000, "bytes"),
+        (b"u1", b"[" * 4000, "recursion"),
+        (b"u1", encode_request(REQUEST)[1].replace(b"2026-01-01T00:00:00Z", b"0001-01-01T00:00:00+14:00"), "9999"),
+        (b"u1", encode_request(REQUEST)[1].replace(b"2026-01-01T00:00:00Z", b"9999-12-31T23:59:59-14:00"), "9999"),
     ],
 )
 def test_a_bad_request_is_refused_with_what_is_wrong(key: bytes | None, value: bytes, says: str) -> None:
@@ -48,3 +53,14 @@ def test_a_bad_request_is_refused_with_what_is_wrong(key: bytes | None, value: b
 def test_no_bytes_raise_anything_but_a_terminal_error(key: bytes | None, value: bytes) -> None:
     with pytest.raises(TerminalError):
         parse_request(key, value)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*RefreshRequest.model_fields, "extra"]),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.lists(st.integers()),
+    )
+)
+def test_no_json_object_raises_anything_but_a_terminal_error(fields: dict[str, object]) -> None:
+    with suppress(TerminalError):
+        parse_request(b"u1", json.dumps({**REQUEST.model_dump(mode="json"), **fields}).encode())
