@@ -46,7 +46,7 @@ class KnowledgeSettings(BaseModel):
     )
     scenario: str = Field(default="films", description="Scenario file in knowledge/scenarios, without .toml.")
     knowledge_cache_dir: Path = Field(
-        default=Path(".reki/cache/answers"), description="Folder of answers already paid for (personal data)."
+        default=Path(".reki/data/answers"), description="Folder of answers already paid for (personal data)."
     )
 
     @model_validator(mode="after")

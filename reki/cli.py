@@ -19,6 +19,7 @@ User = Annotated[str, typer.Argument(help="The user's id.")]
 
 @app.command()
 def settings(
+    name: Annotated[str, typer.Argument(help="Print the value of this one alone, for scripts.")] = "",
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the page docs/settings.md instead.")] = False,
 ) -> None:
     """Print every setting in force and where its value came from; secrets are masked."""
@@ -28,6 +29,9 @@ def settings(
 
     if markdown:
         sys.stdout.write(settings_page.markdown())
+        return
+    if name:
+        print(settings_page.plain(current_settings(), name))
         return
     console = Console()
     # Unbroken lines where somebody reads them with a program.

@@ -122,10 +122,10 @@ def _from_environment(room: str, environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _from_file(file: Path) -> dict[str, dict[str, Any]]:
     try:
-        tables = tomllib.loads(file.read_text())
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TerminalError("bad_setting", f"{file} cannot be read: {error}") from error
     for room, values in tables.items():
         if room not in ROOMS or not isinstance(values, dict):
@@ -184,7 +184,7 @@ def load_settings(
     if environ.get(SETTINGS_FILE):
         return _from_stack(Path(environ[SETTINGS_FILE]), environ)
     tables = _from_file(root / "reki.toml")
-    known_ports = ports or StackPorts.read(ports_file() if root == ROOT else root / ".reki" / "ports.json")
+    known_ports = ports or StackPorts.drawn_before(ports_file() if root == ROOT else root / ".reki" / "ports.json")
     addresses = known_ports.addresses() if known_ports else {}
     sources: dict[str, Source] = dict.fromkeys(FIELD_ROOM, Source.DEFAULT)
     chosen: dict[str, Any] = {}

@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 from rich.table import Table
 
-from reki.settings import PREFIX, ROOMS, Settings, Source
+from knowledge.base import TerminalError
+from reki.settings import FIELD_ROOM, PREFIX, ROOMS, Settings, Source
 
 _INTRO = """\
 # Settings
@@ -45,6 +46,16 @@ def shown(value: Any) -> str:  # noqa: ANN401 - settings are of many types
     if isinstance(value, float) and value == int(value):
         return str(int(value))
     return "" if value is None else str(value)
+
+
+def plain(settings: Settings, name: str) -> str:
+    """The value of one setting, for scripts; raises `TerminalError` (`bad_setting`, `secret`)."""
+    if name not in FIELD_ROOM:
+        raise TerminalError("bad_setting", f"there is no setting {name!r}: `reki settings` lists what there is")
+    value = settings.value(name)
+    if isinstance(value, SecretStr):
+        raise TerminalError("secret", f"{name} is a secret and is not printed")
+    return shown(value)
 
 
 def _fields() -> Iterator[tuple[str, type[BaseModel], str, FieldInfo]]:

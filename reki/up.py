@@ -11,6 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from knowledge.base import TerminalError, TransientError
+from knowledge.scenario import load_scenario
 from reki.demo.screen import Screen
 from reki.paths import ROOT, ports_file, run_dirs, state_dir
 from reki.settings import SETTINGS_FILE, Settings, Source, load_settings
@@ -31,6 +32,7 @@ def run(detach: bool = False, stores: bool = False) -> None:
     refuse_second()
     ports = StackPorts.kept(ports_file())
     settings = load_settings(ports=ports)
+    load_scenario(settings.knowledge.scenario)  # what is wrong with it should not be left for a worker to say
     screen = Screen()
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -32,12 +32,24 @@ class StackPorts:
 
     @classmethod
     def read(cls, file: Path) -> "StackPorts | None":
-        """The ports in `file`, or None if there is no such file or it is of another version."""
+        """The ports in `file`, or None if there is no such file or it does not hold ports, as of another version."""
         try:
             values = json.loads(file.read_text())
-            return cls(**{name: int(port) for name, port in values.items()})
-        except (OSError, ValueError, TypeError, AttributeError):
+            known = cls(**values)
+        except (OSError, ValueError, TypeError):
             return None
+        return known if all(type(port) is int and 0 < port < 65_536 for port in values.values()) else None
+
+    @classmethod
+    def drawn_before(cls, file: Path) -> "StackPorts | None":
+        """As `read`, but a file that is there and unreadable raises `TerminalError` (`bad_ports`)."""
+        known = cls.read(file)
+        if known is None and file.exists():
+            raise TerminalError(
+                "bad_ports",
+                f"{file} does not hold the ports of a stack: remove it, or run `reki up`, which draws new ones",
+            )
+        return known
 
     @classmethod
     def kept(cls, file: Path) -> "StackPorts":

@@ -47,6 +47,7 @@ def pointed_at(settings: Settings, stack_ports: StackPorts, data_dir: Path) -> S
     wanted = {
         **stack_ports.addresses(),
         "offline_dir": data_dir / "offline",
+        "knowledge_cache_dir": data_dir / "answers",
         "registry_path": data_dir / "registry.db",
         "faust_dir": data_dir / "faust",
         "kafka_last_resort": broker_kind(settings) is BrokerKind.LAST_RESORT,

@@ -157,7 +157,10 @@ class Stack:
         control.down(self.run_dir)  # what a crash has left of an earlier one
         self._check_ports()
         for folder in (self.run_dir, self.data_dir, self.logs_dir):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise TerminalError("no_folder", f"the folder {folder} cannot be made: {error.strerror}") from error
         (self.run_dir / FATAL_FILE).unlink(missing_ok=True)
         self.settings.write(services.settings_file(self.run_dir))
         socket_dir = Path(tempfile.mkdtemp(prefix="reki-"))

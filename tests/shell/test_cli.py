@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -11,6 +12,12 @@ from reki.settings_page import markdown, page_file
 
 
 def _reki(*arguments, **environment):
+    # A state folder of its own: a test must not start, or be refused by, this clone's stack.
+    with tempfile.TemporaryDirectory() as state:
+        return _run(arguments, {"REKI_STATE_DIR": state, **environment})
+
+
+def _run(arguments, environment):
     return subprocess.run(
         [sys.executable, "-c", "import sys; from reki.cli import main; sys.exit(main())", *arguments],
         cwd="/",
@@ -46,6 +53,8 @@ def test_settings_come_with_their_source_and_without_secrets():
         (("up",), {"REKI_RELEASES_DIR": "/nowhere", "REKI_MOVIELENS_DIR": "/nowhere"}, "no MovieLens-100K in /nowhere"),
         (("load-sample",), {"REKI_STATE_DIR": "/nowhere"}, "no stack of this clone is up"),
         (("up",), {"REKI_RELEASE": "/nowhere/release"}, "there is no release at /nowhere/release"),
+        (("up",), {"REKI_SCENARIO": "opera"}, "there is no scenario 'opera': use one of"),
+        (("up", "--stores"), {"REKI_DATA_DIR": "/proc/nowhere"}, "the folder /proc/nowhere cannot be made"),
         (("worker", "cook"), {}, "cook"),
         (("dance",), {}, "dance"),
     ],
@@ -55,6 +64,16 @@ def test_what_a_person_can_mend_is_one_sentence_and_exit_2(arguments, environmen
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_one_setting_is_printed_alone_for_scripts():
+    assert _reki("settings", "ring_size", REKI_RING_SIZE="77").stdout == "77\n"
+    refused = _reki("settings", "llm_api_key", REKI_LLM_API_KEY="hunter2")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "llm_api_key is a secret" in refused.stderr
+    unknown = _reki("settings", "ring_sise")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.startswith("reki: there is no setting 'ring_sise'")
 
 
 def test_help_names_every_command():

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from knowledge.base import TerminalError
@@ -31,6 +33,12 @@ def test_folders_do_not_depend_on_where_a_command_is_called(tmp_path):
     assert settings.encoders.encodings_dir == tmp_path / ".reki/cache/encodings"
 
 
+def test_answers_of_the_llm_are_personal_data_and_lie_with_the_data(tmp_path):
+    assert load_settings(tmp_path, {}).knowledge.knowledge_cache_dir == tmp_path / ".reki/data/answers"
+    moved = load_settings(tmp_path, {"REKI_DATA_DIR": "/elsewhere", "REKI_CACHE": "/shared"})
+    assert str(moved.knowledge.knowledge_cache_dir) == "/elsewhere/answers"
+
+
 def test_folders_in_the_cache_follow_the_cache(tmp_path):
     settings = load_settings(tmp_path, {"REKI_CACHE": "/elsewhere", "REKI_RELEASES_DIR": "mine"})
     assert str(settings.encoders.encodings_dir) == "/elsewhere/encodings"
@@ -43,6 +51,19 @@ def test_without_own_services_the_addresses_are_those_of_the_stack(tmp_path):
     assert settings.sources["kafka_bootstrap"] is Source.STACK
     assert settings.feature_repo.redis_url == "redis://mine:6379/0"
     assert settings.knowledge.llm == "embedded"
+
+
+@pytest.mark.parametrize("port", [0, 70_000, "many", 6379.5, True, None])
+def test_unreadable_ports_are_named_and_not_taken_for_none(tmp_path, port):
+    file = tmp_path / ".reki" / "ports.json"
+    assert StackPorts.kept(file) == StackPorts.read(file)
+    load_settings(tmp_path, {})
+    file.write_text(json.dumps({**json.loads(file.read_text()), "kafka": port}))
+    assert StackPorts.read(file) is None
+    with pytest.raises(TerminalError, match=r"ports\.json does not hold the ports of a stack: .*remove it"):
+        load_settings(tmp_path, {})
+    assert StackPorts.kept(file).kafka > 1
+    load_settings(tmp_path, {})
 
 
 def test_the_embedded_llm_is_never_taken_for_somebodys_own(tmp_path):
@@ -62,11 +83,12 @@ def test_a_named_llm_server_is_asked(tmp_path):
         ("[serving]\nring_size = 1\n", "belongs into \\[streams\\]"),
         ("[kafka]\nx = 1\n", "not a table of settings"),
         ("[streams\n", "cannot be read"),
+        ("# caf\xe9\n", "cannot be read: 'utf-8' codec"),
         ("[streams]\nring_size = 0\n", "\\[streams\\] ring_size is not usable"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path, text, said):
-    (tmp_path / "reki.toml").write_text(text)
+    (tmp_path / "reki.toml").write_text(text, encoding="latin-1")
     with pytest.raises(TerminalError, match=said):
         load_settings(tmp_path, {})
 
