@@ -23,9 +23,14 @@ def world(tmp_path_factory):
     settings = _settings(home)
     if not settings.ranking.movielens_dir.exists():
         pytest.skip("MovieLens-100K was not fetched: `sh scripts/setup` does it")
+    temporary = home / "tmp"
+    temporary.mkdir()
     stack = Stack(settings, home / "run", home / "data", home / "logs")
     try:
-        stack.up(only=STORES)
+        with pytest.MonkeyPatch.context() as patch:
+            # All processes of the stack inherit it: whatever they forget to remove is found there.
+            patch.setenv("TMPDIR", str(temporary))
+            stack.up(only=STORES)
         cast = choose(Sample.load(settings.ranking.movielens_dir))
         release = train(_options(settings))
         with pytest.MonkeyPatch.context() as patch:
@@ -38,7 +43,7 @@ def world(tmp_path_factory):
             applying.kill()
             applying.wait()
         stack.up()
-        made = World(stack, cast, release)
+        made = World(stack, cast, release, temporary)
         made.look_at_files()
         yield made
         made.close()

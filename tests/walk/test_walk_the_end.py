@@ -28,3 +28,5 @@ def test_nothing_is_left_of_a_stack_that_was_stopped(world):
     assert processes.marked(world.stack.run_dir) == []
     assert not is_up(world.stack.run_dir)
     assert [name for name in world.mapped if Path(name).exists()] == []
+    # torch's own cache, one folder a person and not one a run, is no leftover.
+    assert [file for file in world.temporary.iterdir() if not file.name.startswith("torchinductor_")] == []

@@ -31,11 +31,16 @@ LIVE_S = 400.0  # the embedded LLM takes 15 s on two quiet cores, and minutes on
 
 @dataclass
 class World:
-    """Real services, small data. `mapped`: files in /dev/shm and /tmp that the stack's processes were seen to use."""
+    """Real services, small data.
+
+    `temporary` is TMPDIR of the stack's processes; `mapped` are files in /dev/shm that they were seen to use, and the
+    folder of the supervisor's socket.
+    """
 
     stack: Stack
     cast: Cast
     release: Release
+    temporary: Path
     mapped: set[str] = field(default_factory=set)
 
     @cached_property
