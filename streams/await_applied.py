@@ -7,7 +7,7 @@ from enum import StrEnum
 import redis
 
 from feature_repo.keys import Keys
-from knowledge.base import TransientError
+from knowledge.base import TerminalError, TransientError
 from streams.redis_calls import connect, redis_errors
 from streams.state import UserState
 from streams.store import StateStore
@@ -69,9 +69,10 @@ class AppliedWaiter:
         self._behavior = TopicNames(namespace).behavior
 
     def wait(
-        self, token: BehaviorToken, tier: Tier = Tier.HISTORY, timeout_s: float | None = None
+        self, token: BehaviorToken, tier: Tier | str = Tier.HISTORY, timeout_s: float | None = None
     ) -> Applied | NotChanged | Rejected:
         """Wait for one token; see `await_applied`."""
+        tier = _checked(token, tier)
         if timeout_s is None:
             timeout_s = _INDIVIDUAL_TIMEOUT_S if tier is Tier.INDIVIDUAL else _TIMEOUT_S
         began = time.monotonic()
@@ -158,11 +159,30 @@ def await_applied(
     """Wait until the event behind `token` has come to `tier`; opens a connection per call (see `AppliedWaiter`).
 
     Without `timeout_s` it waits 10 s, for tier `individual` 300 s: that one waits for the end of a burst and an LLM.
-    Raises `NotAppliedInTimeError` (a `TimeoutError`, reason `timeout`) after `timeout_s` seconds and
-    `TransientError` (`redis_unavailable`).
+    Raises `NotAppliedInTimeError` (a `TimeoutError`, reason `timeout`) after `timeout_s` seconds, `TransientError`
+    (`redis_unavailable`), and at once `TerminalError` (`bad_token`, `bad_tier`, `bad_redis_url`).
     """
-    client = connect(redis_url)
+    tier = _checked(token, tier)
     try:
-        return AppliedWaiter(client, namespace).wait(token, Tier(tier), timeout_s)
+        client = connect(redis_url)
+    except (ValueError, TypeError, AttributeError) as error:  # what redis-py makes of an address that is none
+        raise TerminalError(
+            "bad_redis_url", f"redis_url is no Redis address ({error}): it looks like redis://127.0.0.1:6379/0"
+        ) from error
+    try:
+        return AppliedWaiter(client, namespace).wait(token, tier, timeout_s)
+    except redis.exceptions.ResponseError as error:  # a database number that the server does not have
+        raise TerminalError("bad_redis_url", f"the Redis at redis_url refuses to answer: {error}") from error
     finally:
         client.close()
+
+
+def _checked(token: object, tier: Tier | str) -> Tier:
+    if not isinstance(token, BehaviorToken):
+        raise TerminalError(
+            "bad_token", f"token is a {type(token).__name__}: give the BehaviorToken that `publish` returned"
+        )
+    try:
+        return Tier(tier)
+    except ValueError as error:
+        raise TerminalError("bad_tier", f"there is no tier {tier!r}: use one of {[str(t) for t in Tier]}") from error

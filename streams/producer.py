@@ -21,7 +21,7 @@ class BehaviorProducer:
     Raises at once what can be known at once: `TerminalError` (`no_topic`) where the topic is missing,
     `TransientError` (`broker_unavailable`) where no broker answers, both within `timeout_s` seconds.
     After a `TransientError` from `publish` the event may or may not be on the topic: publish the same event again
-    (same `event_id`), it counts once.
+    (same `event_id`), it counts once. After `close` it raises `TerminalError` (`closed`).
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class BehaviorProducer:
         settings = StreamSettings(kafka_bootstrap=bootstrap, kafka_request_timeout_s=timeout_s)
         self._bootstrap = bootstrap
         self._timeout_s = timeout_s
+        self._closed = False
         self._topic = TopicNames(namespace).behavior
         self._topic_id = topic_ids(settings, [self._topic]).get(self._topic, "")
         wait_ms = int(timeout_s * 1000)
@@ -61,7 +62,8 @@ class BehaviorProducer:
         return self._token(user_id, "", self._send(user_id, None))
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Let go of the broker; nothing can be published afterwards."""
+        self._closed = True
         self._producer.close(timeout=self._timeout_s)
 
     def __enter__(self) -> Self:
@@ -73,6 +75,8 @@ class BehaviorProducer:
         self.close()
 
     def _send(self, user_id: str, value: bytes | None) -> Any:  # noqa: ANN401 - kafka-python is untyped
+        if self._closed:
+            raise TerminalError("closed", "this BehaviorProducer is closed: make a new one to publish")
         try:
             return self._producer.send(self._topic, key=encode_key(user_id), value=value)
         except KafkaError as error:

@@ -94,8 +94,8 @@ def topic_ids(settings: StreamSettings, names: Sequence[str]) -> dict[str, str]:
         if name not in known:
             raise TerminalError(
                 "no_topic",
-                f"topic {name} does not exist on {settings.kafka_bootstrap}: start the stack (`reki up`), "
-                "or create the topics (`reki topics create`), or check the namespace",
+                f"topic {name} does not exist on {settings.kafka_bootstrap}: the stream worker makes the topics "
+                "when it starts, so start it (`reki up` or `reki worker stream`), or check the namespace",
             )
     return {name: found for name in names if (found := broker_id(known[name]))}
 
