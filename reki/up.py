@@ -183,7 +183,7 @@ def show() -> bool:
     screen = Screen()
     well = False
     for command, run_dir in run_dirs().items():
-        found = control.status(run_dir)
+        found = control.probed(run_dir)
         if not found:
             continue
         well = all(one.state == "running" for one in found)

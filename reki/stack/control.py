@@ -3,12 +3,13 @@
 import json
 import shutil
 import xmlrpc.client
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from knowledge.base import RekiError, TransientError
 from reki.stack import processes, supervisord
 from reki.stack.listener import FATAL_FILE
+from serving import launcher
 
 STATE_FILE = "stack.json"
 _STOP_S = 60.0
@@ -47,7 +48,8 @@ def fatal(run_dir: Path) -> dict[str, dict[str, str]]:
 def died(name: str, how: dict[str, str]) -> str:
     """One sentence about a service that was given up."""
     said = f": {how['last_line']}" if how["last_line"] else ""
-    return f"{name} died three times in 30 s and is not started again ({how['ended']}){said} (log: {how['log']})"
+    often = "died three times within 30 s of its start and is not started again"
+    return f"{name} {often} ({how['ended']}){said} (log: {how['log']})"
 
 
 def is_up(run_dir: Path) -> bool:
@@ -82,6 +84,17 @@ def status(run_dir: Path) -> list[ServiceStatus]:
         )
         for one in found
     ]
+
+
+def probed(run_dir: Path) -> list[ServiceStatus]:
+    """As `status`, but a Triton that runs is also asked, for up to 2 s: "not answering" where it does not answer."""
+    found = status(run_dir)
+    url = str((read(run_dir.resolve()) or {}).get("triton_url", ""))
+    for place, one in enumerate(found):
+        why = launcher.probe(url) if url and one.name == "triton" and one.state == "running" else None
+        if why is not None:
+            found[place] = replace(one, state="not answering", detail=why)
+    return found
 
 
 def down(run_dir: Path) -> bool:

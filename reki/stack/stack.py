@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from knowledge.base import TerminalError, TransientError
-from reki.embedded.ports import is_free
+from reki.embedded.ports import LOOPBACK, is_free
 from reki.embedded.service import Service, last_line, wait_ready
 from reki.settings import Settings
 from reki.stack import control, processes, services, supervisord
@@ -165,7 +165,10 @@ class Stack:
         self.settings.write(services.settings_file(self.run_dir))
         socket_dir = Path(tempfile.mkdtemp(prefix="reki-"))
         config = self.run_dir / "supervisord.conf"
-        config.write_text(supervisord.configuration(self._services, self.run_dir, self.logs_dir, socket_dir))
+        triton_url = f"http://{LOOPBACK}:{self.ports.triton_http}"
+        config.write_text(
+            supervisord.configuration(self._services, self.run_dir, self.logs_dir, socket_dir, triton_url)
+        )
         command = (sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(config))
         tied = not detached and threading.current_thread() is threading.main_thread()
         with (self.logs_dir / "supervisord.out").open("wb") as output:
@@ -179,6 +182,7 @@ class Stack:
             )
         self._process = process
         state = {"pid": process.pid, "started": processes.started_at(process.pid), "socket_dir": str(socket_dir)}
+        state["triton_url"] = triton_url
         (self.run_dir / control.STATE_FILE).write_text(json.dumps(state))
         supervisor = supervisord.Control(supervisord.socket_of(socket_dir))
         deadline = time.monotonic() + 30

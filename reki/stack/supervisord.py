@@ -26,10 +26,15 @@ def socket_of(folder: Path) -> Path:
     return folder / "s"
 
 
-def configuration(services: Sequence[Service], run_dir: Path, logs_dir: Path, socket_dir: Path) -> str:
-    """The text of supervisord.conf. Nothing starts by itself; `reki.stack.listener` decides about restarts."""
+def configuration(
+    services: Sequence[Service], run_dir: Path, logs_dir: Path, socket_dir: Path, triton_url: str = ""
+) -> str:
+    """The text of supervisord.conf. Nothing starts by itself; `reki.stack.listener` decides about restarts.
+
+    `triton_url` is where the listener asks Triton, if it is one of the services.
+    """
     socket = socket_of(socket_dir)
-    listener = (sys.executable, "-m", "reki.stack.listener", str(socket), str(run_dir), str(logs_dir))
+    listener = (sys.executable, "-m", "reki.stack.listener", str(socket), str(run_dir), str(logs_dir), triton_url)
     parts = [
         _section(
             "supervisord",
@@ -48,7 +53,8 @@ def configuration(services: Sequence[Service], run_dir: Path, logs_dir: Path, so
         _section(
             "eventlistener:listener",
             command=_command(listener),
-            events="PROCESS_STATE_EXITED",
+            events="PROCESS_STATE_EXITED,TICK_5",
+            buffer_size=100,  # a restart of Triton keeps the listener busy for a while
             autostart="true",
             autorestart="true",
             startsecs=0,

@@ -20,6 +20,7 @@ from reki.stack.control import down, failures, is_up
 from reki.stack.listener import Deaths
 from reki.stack.ports import StackPorts
 from reki.stack.stack import Stack
+from reki.stack.watch import Watch
 
 pytestmark = pytest.mark.services
 
@@ -80,7 +81,9 @@ def test_a_process_that_dies_three_times_is_given_up_and_named(make, tmp_path):
     stack = make()
     dying = Service("llm", ("sh", "-c", "echo no model here; exit 3"), probe=lambda: False, title="LLM")
     stack._services.append(dying)  # noqa: SLF001 - no real service dies on demand
-    with pytest.raises(TransientError, match=r"llm died three times in 30 s .*exit status 3.*no model here"):
+    with pytest.raises(
+        TransientError, match=r"llm died three times within 30 s of its start .*exit status 3.*no model here"
+    ):
         stack.up()
     assert {one.name: one.state for one in stack.status()} == {"valkey": "running", "llm": "given up"}
 
@@ -97,11 +100,49 @@ def test_the_stream_worker_runs_without_torch_and_is_ready_once_it_has_partition
 def test_deaths_far_apart_are_no_reason_to_give_up():
     now = [0.0]
     deaths = Deaths(lambda: now[0])
-    for at in (0, 20, 40, 60):
+    for at in (0, 200, 400, 600):
         now[0] = at
-        assert deaths.again("x")
-    now[0] = 69
-    assert not deaths.again("x")
+        assert deaths.again("x", 190)
+    for at, again in ((620, True), (625, False)):  # three in 30 s, though the first lived long
+        now[0] = at
+        assert deaths.again("x", 4) is again
+
+
+def test_a_service_that_dies_again_and_again_after_a_slow_start_is_given_up():
+    now = [0.0]
+    deaths = Deaths(lambda: now[0])
+    given_up = []
+    for _ in range(3):
+        now[0] += 17
+        given_up.append(not deaths.again("slow", 17))
+    assert given_up == [False, False, True]
+    deaths.forget("slow")
+    for lived in (17, 17, 60, 17, 17):  # a life of a minute in between is no crash at the start
+        now[0] += lived
+        assert deaths.again("slow", lived)
+
+
+def _process(pid=7, statename="RUNNING", now=20):
+    return {"pid": pid, "statename": statename, "start": 0, "now": now}
+
+
+def test_a_triton_is_restarted_after_three_failures_but_not_for_its_start_or_its_store():
+    now, said = [0.0], []
+
+    def look(why, **process):
+        now[0] += 5
+        said.append(why)
+        return watch.why_restart(_process(**process))
+
+    watch = Watch("http://x", lambda url, timeout_s: said[-1], lambda: now[0])
+    assert [look("starting") for _ in range(5)] == [None] * 5
+    assert look(None) is None
+    assert [look("recommend answered 503: the store is away") for _ in range(5)] == [None] * 5
+    assert [look("gone"), look("gone"), look(None), look("gone"), look("gone")] == [None] * 5
+    assert look("gone") == "gone"
+    assert [look("gone", pid=8) for _ in range(5)] == [None] * 5
+    assert [look("gone", pid=8, now=300) for _ in range(3)] == [None, None, "gone"]
+    assert look("gone", statename="STOPPED") is None
 
 
 def test_data_survives_a_stop(make):
