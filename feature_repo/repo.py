@@ -1,17 +1,19 @@
 """Writes feature_store.yaml and applies the definitions, as `feast apply` would."""
 
-import importlib.util
+import importlib
 import json
 import os
 import shutil
 import sys
 import types
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from feature_repo.schema import SLOTS
 from feature_repo.settings import FeatureSettings
-from knowledge.base import TerminalError
+from knowledge.base import RekiError, TerminalError
 
 _HERE = Path(__file__).resolve().parent
 _COPIED = ("definitions.py", ".feastignore")
@@ -33,7 +35,8 @@ def render(settings: FeatureSettings, active_slot: str | None = None) -> Path:
     repo.mkdir(parents=True, exist_ok=True)
     if repo.resolve() != _HERE:
         for name in _COPIED:
-            shutil.copyfile(_HERE / name, repo / name)
+            if name != ".feastignore" or not (repo / name).exists():  # a team may have named files of its own there
+                shutil.copyfile(_HERE / name, repo / name)
     registry = settings.registry_path.absolute()
     registry.parent.mkdir(parents=True, exist_ok=True)
     text = (_HERE / "feature_store.template.yaml").read_text()
@@ -50,13 +53,31 @@ def render(settings: FeatureSettings, active_slot: str | None = None) -> Path:
 
 
 def apply(settings: FeatureSettings, active_slot: str | None = None) -> None:
-    """Render, and bring the registry to what the definitions say. Needs no running Redis."""
+    """Render, and bring the registry to what the definitions say. Needs no running Redis.
+
+    Every file is applied that `feast apply` would take: also a team's own beside the definitions.
+    Raises `TerminalError` (`bad_definitions`) naming a file that cannot be imported.
+    """
     target = render(settings, active_slot)
     from feast import FeatureStore
+    from feast.repo_operations import get_repo_files
 
-    definitions = _load(target.with_name("definitions.py"))
-    store = FeatureStore(repo_path=str(target.parent))
-    store.apply([thing for thing in vars(definitions).values() if type(thing) in _applied_types()])
+    files = {_module_name(path, target.parent): path for path in get_repo_files(target.parent)}
+    found: dict[int, object] = {}  # by identity: one file may import what another defines
+    with _importable(target.parent, files):
+        for name, path in files.items():
+            for thing in vars(_load(name, path)).values():
+                if isinstance(thing, _applied_types()):
+                    found[id(thing)] = thing
+        try:
+            FeatureStore(repo_path=str(target.parent)).apply(list(found.values()))
+        except RekiError:
+            raise
+        except Exception as error:
+            names = ", ".join(path.name for path in files.values())
+            raise TerminalError(
+                "bad_definitions", f"Feast refuses what {names} in {target.parent} define ({_line(error)}): correct it"
+            ) from error
 
 
 def connection_string(redis_url: str) -> str:
@@ -81,13 +102,16 @@ def _slot(target: Path) -> str:
         return SLOTS[0]
     import yaml
 
-    config = yaml.safe_load(target.read_text()) or {}
-    return str(config.get("reki", {}).get("active_slot", SLOTS[0]))
+    try:
+        slot = yaml.safe_load(target.read_text())["reki"]["active_slot"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
+        return SLOTS[0]  # the file is generated: whatever became of it, it is written anew
+    return slot if slot in SLOTS else SLOTS[0]
 
 
 def _replace(target: Path, text: str) -> None:
     """Write at once and for the owner alone: the file may hold a password."""
-    if target.exists() and target.read_text() == text:
+    if target.exists() and target.read_bytes() == text.encode():
         return
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -95,19 +119,44 @@ def _replace(target: Path, text: str) -> None:
     os.replace(fresh, target)
 
 
-def _load(path: Path) -> types.ModuleType:
-    """Import the definitions anew: they read the file that was just written."""
-    spec = importlib.util.spec_from_file_location("_reki_definitions", path)
-    if spec is None or spec.loader is None:
-        raise TerminalError("no_definitions", f"{path} cannot be imported: restore it from the repository")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+def _module_name(path: Path, folder: Path) -> str:
+    return ".".join(path.relative_to(folder.resolve()).with_suffix("").parts)
 
 
-def _applied_types() -> set[type]:
-    from feast import Entity, FeatureService, FeatureView, Project, PushSource
+@contextmanager
+def _importable(folder: Path, names: Iterable[str]) -> Iterator[None]:
+    """As in Feast's own apply, files of the folder may import each other; anew, for they may have changed."""
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(folder.resolve()))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder.resolve()))
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+
+
+def _load(name: str, path: Path) -> types.ModuleType:
+    try:
+        return importlib.import_module(name)
+    except RekiError:
+        raise
+    except Exception as error:
+        raise TerminalError(
+            "bad_definitions",
+            f"{path} cannot be imported ({_line(error)}): correct it, or name it in .feastignore beside it",
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def _applied_types() -> tuple[type, ...]:
+    from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView, Project
+    from feast.data_source import DataSource
     from feast.permissions.permission import Permission
 
-    return {Project, Entity, PushSource, FeatureView, FeatureService, Permission}
+    return (Project, Entity, DataSource, FeatureView, OnDemandFeatureView, FeatureService, Permission)

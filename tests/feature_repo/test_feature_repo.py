@@ -63,6 +63,70 @@ def test_the_ranking_service_follows_the_active_slot(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "old", [b"reki: [", b"\xff\xfe\x00", b"", b"just text", b"reki: 5", b"reki: {active_slot: red}", b"[" * 100_000]
+)
+def test_a_corrupted_generated_file_is_written_anew(tmp_path, old):
+    target = repo.render(settings_in(tmp_path))
+    good = target.read_text()
+    target.write_bytes(old)
+    assert repo.render(settings_in(tmp_path)).read_text() == good
+
+
+MY_VIEWS = """
+import pandas as pd
+from pathlib import Path
+from definitions import user
+from feast import FeatureView, Field, FileSource, PushSource
+from feast.types import Float64, String
+
+rows = Path(__file__).with_name("my_rows.parquet")
+if not rows.exists():
+    now = pd.Timestamp("2026-01-01", tz="UTC")
+    pd.DataFrame({"user_id": ["u1"], "spend": [9.5], "event_timestamp": [now]}).to_parquet(rows)
+source = PushSource(name="my_spend_push", batch_source=FileSource(path=str(rows), timestamp_field="event_timestamp"))
+my_spend = FeatureView(
+    name="my_spend",
+    entities=[user],
+    schema=[Field(name="user_id", dtype=String), Field(name="spend", dtype=Float64)],
+    source=source,
+)
+"""
+
+
+@pytest.mark.parametrize("name", ["a_first.py", "my_views.py", "ours/views.py"])
+def test_a_teams_own_file_is_applied_as_feast_would_and_stays(tmp_path, name):
+    from feast import FeatureStore
+
+    settings = settings_in(tmp_path)
+    mine = repo.render(settings).parent / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text(MY_VIEWS)
+    for _ in range(2):
+        repo.apply(settings)
+        store = FeatureStore(repo_path=str(tmp_path / "repo"))
+        assert {"my_spend", "user_history"} <= {view.name for view in store.list_feature_views()}
+        assert "my_spend_push" in {source.name for source in store.list_data_sources()}
+    other = settings_in(tmp_path, registry_path=tmp_path / "demo" / "registry.db")
+    repo.apply(other)  # as `reki demo` does beside `reki up`
+    assert FeatureStore(repo_path=str(tmp_path / "repo")).get_feature_view("my_spend")
+    assert not {"definitions", "my_views", "a_first"} & set(sys.modules)
+
+
+@pytest.mark.parametrize("text", ["this is no python", "raise RuntimeError('on import')", "import nowhere_to_be_found"])
+def test_a_broken_file_is_named_in_one_sentence(tmp_path, text):
+    settings = settings_in(tmp_path)
+    folder = repo.render(settings).parent
+    (folder / "my_views.py").write_text(text)
+    with pytest.raises(TerminalError, match=r"my_views\.py cannot be imported") as refused:
+        repo.apply(settings)
+    assert refused.value.reason == "bad_definitions"
+    assert "\n" not in refused.value.message
+    (folder / ".feastignore").write_text("my_views.py\n")
+    repo.apply(settings)  # the advice of the message holds, also the next time
+    repo.apply(settings)
+
+
+@pytest.mark.parametrize(
     ("url", "host", "options"),
     [
         ("redis://10.0.0.1:7000/3", {"host": "10.0.0.1", "port": "7000"}, {"db": 3}),
