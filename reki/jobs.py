@@ -25,17 +25,44 @@ def forget(user_id: str) -> None:
     """Publish the wish and wait until the stream worker has fulfilled it."""
     check_id(user_id)
     _without_torch()
+    from feature_repo.keys import Keys
     from streams.await_applied import AppliedWaiter, Tier
     from streams.producer import BehaviorProducer
     from streams.redis_calls import connect
+    from streams.store import StateStore
 
     settings = reachable_settings()
     streams, namespace = settings.streams, settings.feature_repo.namespace
+    client = connect(settings.feature_repo.redis_url)
+    state = StateStore(client, Keys(namespace), streams.ring_size).read(user_id)
+    known = state is not None and bool(state.rev)
     with BehaviorProducer(streams.kafka_bootstrap, namespace, last_resort=streams.kafka_last_resort) as producer:
         token = producer.forget(user_id)
-    waiter = AppliedWaiter(connect(settings.feature_repo.redis_url), namespace)
+    waiter = AppliedWaiter(client, namespace)
     waiter.wait(token, Tier.HISTORY, _FORGET_S)
-    print(f"{user_id} is forgotten: state, features online and offline, cached answers")
+    print(forgotten(user_id, known))
+
+
+def forgotten(user_id: str, known: bool) -> str:
+    """What is said once the wish is fulfilled. It is published for unknown users too: events may be on their way."""
+    if not known:
+        return f"nothing was known about {user_id}; whatever was still on its way is forgotten too"
+    return f"{user_id} is forgotten: state, features online and offline, cached answers"
+
+
+def who_answers(settings: Settings, is_recorded: bool) -> str:
+    """Who makes a user's new knowledge, in one sentence. `is_recorded`: whether recorded refreshes exist for them."""
+    knowledge = settings.knowledge
+    if is_recorded:
+        return "the recorded knowledge answers"
+    if knowledge.llm == "recorded":
+        return "nobody will answer: this user has no recorded refresh, and REKI_LLM is `recorded`"
+    if knowledge.llm == "openai":
+        return f"{knowledge.llm_model} at {knowledge.llm_base_url} answers"
+    return (
+        f"the embedded LLM ({knowledge.model_name}) answers: its answer is stored and shown, and replaces the recorded "
+        "knowledge in force, but the ranker does not use it"
+    )
 
 
 def refresh(user_id: str) -> None:
@@ -67,6 +94,13 @@ def refresh(user_id: str) -> None:
     asyncio.run(_publish(settings, request))
     DueSet(client, namespace).requested(user_id, state.rev, settings.streams.refresh_deadline_s)
     print(f"{user_id}: new knowledge from {state.rev} events is asked for (in force: {state.refreshed_rev})")
+    print(who_answers(settings, settings.knowledge.uses_recorded and _is_recorded(user_id)))
+
+
+def _is_recorded(user_id: str) -> bool:
+    from knowledge.recorded import RecordedStore
+
+    return RecordedStore.load().is_refreshed(user_id)
 
 
 async def _publish(settings: Settings, request: "RefreshRequest") -> None:
