@@ -9,6 +9,7 @@ import types
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from feature_repo.schema import SLOTS
@@ -63,7 +64,7 @@ def apply(settings: FeatureSettings, active_slot: str | None = None) -> None:
     from feast.repo_operations import get_repo_files
 
     files = {_module_name(path, target.parent): path for path in get_repo_files(target.parent)}
-    found: dict[int, object] = {}  # by identity: one file may import what another defines
+    found: dict[int, Any] = {}  # by identity: one file may import what another defines
     with _importable(target.parent, files):
         for name, path in files.items():
             for thing in vars(_load(name, path)).values():
