@@ -1,6 +1,6 @@
 """Decides what happens when a service of the stack ends by itself: start it again, or give it up.
 
-supervisor runs this as an event listener: `python -m reki.stack.listener SOCKET RUN_DIR LOGS_DIR [TRITON_URL]`. Its
+supervisor runs this as an event listener: `python -m reki.stack.listener SOCKET RUN_DIR LOGS_DIR TRITON_URL`. Its
 own restart rule knows only processes that die right after their start; ours counts deaths in time, so that a worker
 that crashes every five seconds does not do so forever unseen. A Triton that no longer answers counts as dead.
 """
@@ -113,7 +113,7 @@ class Keeper:
         return next((one for one in self._control.processes() if one["name"] == name), None)
 
 
-def main(socket: Path, run_dir: Path, logs_dir: Path, triton_url: str = "") -> None:
+def main(socket: Path, run_dir: Path, logs_dir: Path, triton_url: str) -> None:
     """Answer supervisor's events until it ends."""
     keeper = Keeper(Control(socket), run_dir, logs_dir, Watch(triton_url) if triton_url else None)
     while True:
@@ -129,4 +129,4 @@ def main(socket: Path, run_dir: Path, logs_dir: Path, triton_url: str = "") -> N
 
 
 if __name__ == "__main__":
-    main(*(Path(argument) for argument in sys.argv[1:4]), *sys.argv[4:5])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
