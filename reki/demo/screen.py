@@ -59,7 +59,8 @@ class Screen:
 
             yield quiet
         note = f"  {notes[0]}" if notes else ""
-        self.console.print(f"[green]✓[/] {escape(title)}[dim]{escape(note)}  {time.monotonic() - begun:.1f} s[/]")
+        took = f"{time.monotonic() - begun:.1f} s"
+        self.console.print(f"[green]✓[/] {escape(title)}[dim]{escape(note)}  {took}[/]", soft_wrap=True)
 
     def line(self, text: str, style: str = "") -> None:
         """One plain line."""
