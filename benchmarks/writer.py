@@ -102,14 +102,14 @@ def rate(step: Callable[[], None], size: int, after: Callable[[], None] = lambda
     return calls * size / (time.perf_counter() - start)
 
 
-def experienced(user_id: str, rev: int):  # noqa: ANN201
+def experienced(user_id: str, rev: int):  # noqa: ANN201 - EntityWrite, imported late so that torch stays out
     from feature_repo.records import EntityWrite, FeatureRow
 
     values = {"experienced_vec": VECTOR[288], "experienced_stats": VECTOR[4]}
     return EntityWrite("user", user_id, 0, (FeatureRow("user_experienced", values, rev, release=RELEASE, slot="blue"),))
 
 
-def frame(size: int):  # noqa: ANN201
+def frame(size: int):  # noqa: ANN201 - pandas.DataFrame, imported late
     import pandas as pd
 
     now = datetime.now(UTC)
@@ -192,7 +192,7 @@ def memory(url: str, listpack: int) -> dict[str, float]:
     return figures
 
 
-def _user_texts(record, now: int):  # noqa: ANN001, ANN202
+def _user_texts(record, now: int):  # noqa: ANN001, ANN202 - a recorded Knowledge and a FeatureRow, imported late
     from feature_repo.records import FeatureRow
 
     values = {
@@ -207,7 +207,7 @@ def _user_texts(record, now: int):  # noqa: ANN001, ANN202
     return FeatureRow("user_knowledge", values, 100)
 
 
-def _item_texts(factors: dict[str, str], now: int):  # noqa: ANN202
+def _item_texts(factors: dict[str, str], now: int):  # noqa: ANN202 - a pair of FeatureRows, imported late
     from feature_repo.records import FeatureRow
 
     knowledge = {

@@ -36,7 +36,7 @@ def as_of(
         source = view.batch_source
         if not isinstance(source, LanceSource):
             raise TypeError(f"view {view.name} is not over Lance")
-        prefix = str(view.projection.name_to_use())  # type: ignore[no-untyped-call]
+        prefix = str(view.projection.name_to_use())  # type: ignore[no-untyped-call] # Feast is partly untyped
         features = [ref.split(":")[1] for ref in feature_refs if ref.startswith(f"{prefix}:")]
         key_map = view.projection.join_key_map or {column.name: column.name for column in view.entity_columns}
         ((key, entity_column),) = key_map.items()
