@@ -22,6 +22,7 @@ from reki.stack.listener import FATAL_FILE
 from reki.stack.ports import StackPorts
 
 Progress = Callable[[int, int, str], None]
+_PORT_PATIENCE_S = 5.0
 
 
 class Stack:
@@ -198,8 +199,12 @@ class Stack:
                 return supervisor
 
     def _check_ports(self) -> None:
-        taken = [port for port in vars(self.ports).values() if not is_free(port)]
-        if taken:
+        # A killed process drops its environment, by which we find it, a moment before its sockets.
+        deadline = time.monotonic() + _PORT_PATIENCE_S
+        while taken := [port for port in vars(self.ports).values() if not is_free(port)]:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
             raise TerminalError(
                 "port_taken",
                 f"port {taken[0]} of this clone is in use by another program: stop that, or remove .reki/ports.json "

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from knowledge.base import TransientError
+from knowledge.base import TerminalError, TransientError
 from reki.embedded.service import Service
 from reki.settings import load_settings
 from reki.stack import processes
@@ -183,6 +185,25 @@ def test_a_stack_whose_supervisor_was_killed_leaves_nothing_behind(make):
     assert not is_up(stack.run_dir)
     stack.up()
     assert stack.pid("valkey")
+
+
+def test_a_port_that_a_dying_process_still_holds_is_waited_for(make):
+    stack = make()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", stack.ports.valkey))
+        held.listen()
+        threading.Timer(0.7, held.close).start()
+        stack.up()
+    assert stack.pid("valkey")
+
+
+def test_a_port_of_another_program_is_named(make):
+    stack = make()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", stack.ports.valkey))
+        held.listen()
+        with pytest.raises(TerminalError, match=f"port {stack.ports.valkey} of this clone is in use"):
+            stack.up()
 
 
 def test_ports_of_a_clone_are_drawn_once(tmp_path):
