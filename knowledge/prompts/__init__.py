@@ -1,0 +1,23 @@
+"""Prompts as pure functions: records in, messages and the answer's JSON schema out. No I/O, no clock, no randomness.
+
+What all users share (task, factors, anchors, shortlist) is the first message, byte-identical: a server with a prefix
+cache computes it once. The person comes last. User ids, names and e-mail addresses never enter a prompt, nor do
+profile fields that the scenario does not list. The split by factors is REKI's (factorization prompting, arXiv
+2408.10520); the expectations and all wording are ours.
+"""
+
+from knowledge.prompts.item import ITEM_TEMPLATE, item_prompt
+from knowledge.prompts.parts import EMBEDDED_LIMITS, Limits, Message, Prompt, expected_count
+from knowledge.prompts.user import USER_TEMPLATE, user_prompt
+
+__all__ = [
+    "EMBEDDED_LIMITS",
+    "ITEM_TEMPLATE",
+    "USER_TEMPLATE",
+    "Limits",
+    "Message",
+    "Prompt",
+    "expected_count",
+    "item_prompt",
+    "user_prompt",
+]
