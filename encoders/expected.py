@@ -27,6 +27,11 @@ class ExpectationsLike(Protocol):
         """Expected value for each anchor item."""
         ...
 
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """How much a like or dislike counts; 1 for one that is not in it."""
+        ...
+
 
 def expected(
     expectations: ExpectationsLike | None,
@@ -40,7 +45,7 @@ def expected(
     `own_values` are the user's own newest values as of the knowledge (its first `source_rev` events): an expected
     item that the user had touched does not count, and an anchor that the user had touched carries that own value.
     `vectors` maps item ids to f32[F, d], `anchors` are the release's anchor ids in order, `shape` = (F, d).
-    Returns (f32[2, F, d] means over expected likes and dislikes, zeros where none is known;
+    Returns (f32[2, F, d] means over expected likes and dislikes, weighted, zeros where none is known;
     f32[A] anchor values on the scenario's scale, 0 = unknown).
     """
     means = np.zeros((2, *shape), dtype=np.float32)
@@ -50,14 +55,22 @@ def expected(
         own = own_values.get(anchor)
         values[position] = expected_values.get(anchor, 0.0) if own is None else own
     if expectations is not None:
-        means[0] = _mean((i for i in expectations.likes if i not in own_values), vectors, shape)
-        means[1] = _mean((i for i in expectations.dislikes if i not in own_values), vectors, shape)
+        weights = expectations.weights
+        means[0] = _mean((i for i in expectations.likes if i not in own_values), weights, vectors, shape)
+        means[1] = _mean((i for i in expectations.dislikes if i not in own_values), weights, vectors, shape)
     return means, values
 
 
-def _mean(items: Iterable[str], vectors: Mapping[str, Vector], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    found = [vectors[item] for item in items if item in vectors]
-    if not found:
+def _mean(
+    items: Iterable[str], weights: Mapping[str, float], vectors: Mapping[str, Vector], shape: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    known = [item for item in items if item in vectors]
+    if not known:
         return np.zeros(shape, dtype=np.float32)
-    mean: npt.NDArray[np.float32] = np.mean(np.stack(found).reshape(len(found), *shape), axis=0, dtype=np.float32)
-    return mean
+    table = np.stack([vectors[item] for item in known]).reshape(len(known), *shape)
+    if not weights:  # apart, so that unweighted knowledge keeps its vectors to the last bit
+        mean: npt.NDArray[np.float32] = np.mean(table, axis=0, dtype=np.float32)
+        return mean
+    shares = np.array([weights.get(item, 1.0) for item in known], dtype=np.float32)
+    weighted: npt.NDArray[np.float32] = np.tensordot(shares / shares.sum(), table, axes=1).astype(np.float32)
+    return weighted

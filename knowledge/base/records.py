@@ -77,12 +77,15 @@ class Expectations(_Record):
     """What the LLM expects of a user: catalogue items, none of which the user has touched.
 
     `anchors` maps an anchor item's id to the expected value on the scenario's scale (films: 1 to 5 stars);
-    an anchor that the user has touched is absent (the user's own value counts instead).
+    an anchor that the user has touched is absent (the user's own value counts instead). `weights` says how much a
+    like or dislike counts, above 0; what is not in it counts 1 (collective: the clusters' share).
     """
 
     likes: tuple[EntityId, ...] = ()
     dislikes: tuple[EntityId, ...] = ()
     anchors: dict[EntityId, float] = Field(default_factory=dict)
+    # Left out where empty: every user's row would carry it.
+    weights: dict[EntityId, Annotated[float, Field(gt=0)]] = Field(default_factory=dict, exclude_if=lambda w: not w)
 
 
 class Knowledge(_Record):
