@@ -8,6 +8,7 @@ as W_h h + W_c c + W_p (h * c), which is the same function and needs no [B, N, H
 import torch
 from torch import Tensor, nn
 
+from ranking.backbones.parts import item_embedding, recent, tower
 from ranking.shape import RankerShape
 
 _FAR = -1e4
@@ -20,37 +21,29 @@ class Din(nn.Module):
     def __init__(self, shape: RankerShape, fields: int) -> None:
         """`fields`: width of what stands beside the ids (head and summaries); 0 = nothing."""
         super().__init__()
-        self._history = shape.backbone_history
-        self._middle, self._spread = shape.middle, shape.spread
+        self._shape = shape
         width = shape.embedding
-        self.items = nn.Embedding(shape.vocabulary, width, padding_idx=0)
-        nn.init.normal_(self.items.weight, std=0.01)
-        with torch.no_grad():
-            self.items.weight[0] = 0
+        self.items = item_embedding(shape)
         self.value = nn.Linear(1, width)
         self.by_history = nn.Linear(width, _ATTENTION, bias=False)
         self.by_candidate = nn.Linear(width, _ATTENTION)
         self.by_product = nn.Linear(width, _ATTENTION, bias=False)
         self.weight = nn.Linear(_ATTENTION, 1)
-        layers: list[nn.Module] = []
-        size = 2 * width + fields
-        for hidden in shape.hidden:
-            layers += [nn.Linear(size, hidden), nn.ReLU(), nn.Dropout(shape.dropout)]
-            size = hidden
-        self.mlp = nn.Sequential(*layers, nn.Linear(size, 1))
+        self.mlp = tower(2 * width + fields, shape)
 
     def forward(self, batch: dict[str, Tensor], fields: Tensor | None) -> Tensor:
         """Logits [B, N]; `fields` f32[B, N, width of the fields]."""
         candidate = self.items(batch["item_index"].long())
-        interest = self._interest(batch, candidate) * batch["user_mask"][:, 0, None, None].to(candidate.dtype)
+        # Without entries the softmax falls on padding, whose values mean nothing.
+        shown = (batch["user_mask"][:, 0] > 0) & (batch["hist_index"][:, : self._shape.backbone_history] > 0).any(1)
+        interest = self._interest(batch, candidate) * shown[:, None, None]
         parts = [candidate, interest] if fields is None else [candidate, interest, fields]
         logits: Tensor = self.mlp(torch.cat(parts, dim=-1)).squeeze(-1)
         return logits
 
     def _interest(self, batch: dict[str, Tensor], candidate: Tensor) -> Tensor:
         """History pooled for each candidate: [B, N, e]."""
-        index = batch["hist_index"][:, : self._history].long()
-        value = (batch["hist_value"][:, : self._history].float() - self._middle) / self._spread
+        index, value = recent(batch, self._shape)
         history = self.items(index) + self.value(value.unsqueeze(-1))  # [B, h, e]
         users, count, width = candidate.shape
         # Per candidate W_h + W_p diag(c), applied to all history entries at once.
