@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from knowledge.base import Clock, ItemProfile
 from knowledge.cache import AnswerCache
 from knowledge.catalogue import recorded_catalogue
-from knowledge.live import LiveSource
+from knowledge.live import LiveSource, Llm
 from knowledge.meter import Meter
 from knowledge.prompts import EMBEDDED_LIMITS
 from knowledge.recorded import RecordedStore, without_touched
@@ -116,11 +116,13 @@ def open_source(
     *,
     clock: Clock | None = None,
     store: RecordedStore | None = None,
+    client: Llm | None = None,
 ) -> RoutedSource | LiveSource:
     """The source that the settings ask for.
 
     `titles` names the catalogue's items; it is looked into at every request, so it may fill later. `store` spares a
-    second load and may be cleaned with histories. Raises `TerminalError` (`no_llm`) where an address is missing.
+    second load and may be cleaned with histories. `client` is asked instead of the settings' server (a plan that only
+    counts). Raises `TerminalError` (`no_llm`) where an address is missing.
     """
     recorded = RecordedSource(store or RecordedStore.load()) if settings.uses_recorded else None
     if recorded is not None and settings.llm == "recorded":
@@ -128,7 +130,7 @@ def open_source(
     from knowledge.client import LlmClient  # its library takes a second to import: only where it is used
 
     live = LiveSource(
-        LlmClient(settings, clock),
+        client or LlmClient(settings, clock),
         load_scenario(settings.scenario),
         recorded_catalogue().trimmed(settings.shortlist_size),
         titles,
