@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -44,6 +44,12 @@ class Catalogue:
         anchors = set(self.anchors)
         chosen = sorted(self.shortlist, key=lambda item_id: (item_id not in anchors, _spread(item_id)))[:size]
         return replace(self, version=f"{self.version}-{size}", shortlist=tuple(sorted(chosen, key=_spread)))
+
+    def with_retrieved(self, retrieved: Iterable[str]) -> "Catalogue":
+        """The same catalogue, whose shortlist also holds items found for one user; the version stays."""
+        more = tuple(dict.fromkeys(retrieved))
+        known = set(self.shortlist)
+        return replace(self, shortlist=self.shortlist + tuple(item_id for item_id in more if item_id not in known))
 
     def known(self, titles: Container[str]) -> "Catalogue":
         """Without the items that have no title: an LLM can say nothing about them, and ids alone invite guessing.

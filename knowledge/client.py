@@ -16,7 +16,7 @@ from knowledge.completion import Completion, fetch
 from knowledge.limit import Limiter
 from knowledge.meter import Meter, Usage
 from knowledge.prompts import Message, Prompt
-from knowledge.schema import violations
+from knowledge.schema import is_strict, violations
 from knowledge.settings import KnowledgeSettings
 
 _LONGEST_PAUSE_S = 30.0
@@ -138,7 +138,7 @@ class LlmClient:
             "max_tokens": self._settings.llm_max_tokens,
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": True, "schema": prompt.schema},
+                "json_schema": {"name": "answer", "strict": is_strict(prompt.schema), "schema": prompt.schema},
             },
         }
         left = until - asyncio.get_running_loop().time()

@@ -11,13 +11,18 @@ from knowledge.meter import Meter
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One event of the user's ring. `title` is untrusted text; `value` is on the scenario's scale."""
+    """One event of the user's ring. `title` is untrusted text; `value` is on the scenario's scale.
+
+    `facts` is one line that is already known of the item ("genres Drama; year 1994", see `prompts.facts_line`), also
+    untrusted: evidence for the LLM; empty = none is told.
+    """
 
     item_id: str
     title: str
     value: float
     polarity: Polarity
     occurred_at: datetime
+    facts: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,10 @@ class UserRequest:
     `history` holds the ring entries with rev <= `source_rev`, in the order of arrival, and nothing later: a retry then
     builds the same prompt, and the cache answers (window R1). `previous` is the knowledge in force, None for a full
     regeneration; `generation` counts the user's generations and never enters a prompt.
+
+    `retrieved` are catalogue items found for this user (near, far, fresh), best first: this answer, and no other, may
+    name them beside the shortlist. `new_events`: how many of the last entries of `history` the previous knowledge has
+    not seen; it makes the request `incremental`. None = everything is said anew.
     """
 
     user_id: str
@@ -36,6 +45,17 @@ class UserRequest:
     source_through: datetime
     previous: Knowledge | None
     generation: int
+    retrieved: tuple[str, ...] = ()
+    new_events: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.new_events is not None and self.new_events < 0:
+            raise ValueError("new_events counts events: 0 or more, or None")
+
+    @property
+    def incremental(self) -> bool:
+        """Whether only what has changed since `previous` is asked for."""
+        return self.new_events is not None and self.previous is not None and bool(self.previous.factors)
 
 
 @dataclass(frozen=True)

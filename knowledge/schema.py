@@ -1,19 +1,25 @@
 """JSON schemas of answers, and the check for what cannot be mended without asking again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Schema = Mapping[str, Any]
 
 
-def closed_object(properties: Mapping[str, Schema]) -> dict[str, Any]:
-    """An object with exactly these properties, all required (what OpenAI's strict mode wants)."""
+def closed_object(properties: Mapping[str, Schema], required: Iterable[str] | None = None) -> dict[str, Any]:
+    """An object with no other properties than these. All are required unless `required` names fewer."""
     return {
         "type": "object",
         "properties": dict(properties),
-        "required": list(properties),
+        "required": list(properties if required is None else required),
         "additionalProperties": False,
     }
+
+
+def is_strict(schema: Schema) -> bool:
+    """Whether every object requires all of its properties: OpenAI's strict mode refuses any other schema."""
+    properties = schema.get("properties", {})
+    return set(schema.get("required", ())) == set(properties) and all(map(is_strict, properties.values()))
 
 
 def short_text(limit: int) -> dict[str, Any]:
@@ -45,7 +51,7 @@ def violations(data: object, schema: Schema, where: str = "answer") -> list[str]
         for name, part in schema["properties"].items():
             if name in data:
                 found += violations(data[name], part, f"{where}.{name}")
-            elif part["type"] != "integer":
+            elif part["type"] != "integer" and name in schema["required"]:
                 found.append(f"{where}.{name} is missing")
         return found
     if kind == "array":

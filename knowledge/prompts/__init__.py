@@ -8,7 +8,8 @@ profile fields that the scenario does not list. The split by factors is REKI's (
 
 from knowledge.prompts.item import ITEM_TEMPLATE, item_prompt
 from knowledge.prompts.parts import EMBEDDED_LIMITS, Limits, Message, Prompt, expected_count
-from knowledge.prompts.user import USER_TEMPLATE, user_prompt
+from knowledge.prompts.user import USER_TEMPLATE, retrieved_items, user_prompt
+from knowledge.prompts.words import count_in_words, facts_line, share_in_words
 
 __all__ = [
     "EMBEDDED_LIMITS",
@@ -17,7 +18,11 @@ __all__ = [
     "Limits",
     "Message",
     "Prompt",
+    "count_in_words",
     "expected_count",
+    "facts_line",
     "item_prompt",
+    "retrieved_items",
+    "share_in_words",
     "user_prompt",
 ]

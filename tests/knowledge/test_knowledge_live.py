@@ -32,7 +32,7 @@ async def test_an_answer_becomes_knowledge_with_its_provenance(source, server, r
     assert (knowledge.entity, knowledge.entity_id, knowledge.mode) == ("user", "user-7f3a", KnowledgeMode.INDIVIDUAL)
     assert (knowledge.model, knowledge.template_version, knowledge.catalogue_version) == (
         "fake-1",
-        "films-user-1",
+        "films-user-2",
         "test-1",
     )
     assert (knowledge.source_rev, knowledge.source_through) == (3, request.source_through)

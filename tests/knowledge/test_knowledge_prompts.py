@@ -27,6 +27,18 @@ def test_the_user_prompt_is_the_golden_one(scenario, catalogue, titles, request_
     assert shown(prompt) == (GOLDEN / "user.txt").read_text()
 
 
+def test_the_prompt_of_an_incremental_request_with_facts_and_retrieved_items_is_the_golden_one(
+    scenario, catalogue, titles, request_of, previous
+):
+    titles |= {"r1": "Near (1990)", "r2": 'Far "x" (1991)'}
+    history = [entry("5", 4, 0), entry("7", 1, 1), entry("6", 5, 2), entry("8", 3, 3, Polarity.NEUTRAL)]
+    history[2] = dataclasses.replace(history[2], facts='genres Drama "and more"; year 1976')
+    request = dataclasses.replace(
+        request_of(history=history, previous=previous), new_events=2, retrieved=("r2", "5", "untitled", "9", "r1", "r2")
+    )
+    assert shown(user_prompt(scenario, catalogue, titles, request)) == (GOLDEN / "user_incremental.txt").read_text()
+
+
 def test_the_item_prompt_is_the_golden_one(scenario):
     profile = ItemProfile(item_id="i9", title='The "Best" Film', fields={"genres": "Drama", "studio": "secret"})
     assert shown(item_prompt(scenario, profile)) == (GOLDEN / "item.txt").read_text()
