@@ -68,7 +68,7 @@ class FieldEmbedding(nn.Module):
         if fields is None:
             return own
         beside: Tensor = self.project(fields)
-        return torch.cat([own, beside.unflatten(-1, (-1, self.shape.embedding))], dim=2)
+        return torch.cat([own, beside.reshape(*beside.shape[:-1], -1, self.shape.embedding)], dim=2)
 
     def history(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The two fields of the history, each [B, e]; zeros where it is hidden or empty."""
