@@ -1,4 +1,8 @@
-"""A scenario: what is recommended, along which factors it is described, and how actions read. A TOML file each."""
+"""A scenario: what is recommended, along which factors it is described, and how actions read. A TOML file each.
+
+Five are built in (films, books, news, music, products); a file of your own is named by its path. Adding a domain needs
+no code.
+"""
 
 import math
 import re
@@ -6,6 +10,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -123,24 +128,55 @@ def parse_scenario(text: str, origin: str) -> Scenario:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise TerminalError("bad_scenario", f"{origin}: {where}: {first['msg']}") from None
+    low, high = scenario.scale.lowest, scenario.scale.highest
+    if low >= high:
+        raise TerminalError("bad_scenario", f"{origin}: scale.lowest must be below scale.highest")
     for action, rule in scenario.actions.items():
         fixed = rule.value is not None and rule.polarity is not None
+        off = [value for value in (rule.value, rule.liked_above) if value is not None and not low <= value <= high]
+        if off:
+            raise TerminalError("bad_scenario", f"{origin}: actions.{action}: {off[0]} is not from {low} to {high}")
         if fixed == (rule.liked_above is not None) or (rule.value is None) != (rule.polarity is None):
             raise TerminalError(
                 "bad_scenario", f"{origin}: actions.{action} needs either value and polarity, or liked_above alone"
             )
-    if scenario.scale.lowest >= scenario.scale.highest:
-        raise TerminalError("bad_scenario", f"{origin}: scale.lowest must be below scale.highest")
     return scenario
+
+
+def scenario_names() -> list[str]:
+    """The built-in scenarios."""
+    folder = files("knowledge") / "scenarios"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 @cache
 def load_scenario(name: str) -> Scenario:
-    """The scenario of that name; raises `TerminalError` (`bad_scenario`) if there is none or its file is wrong."""
-    folder = files("knowledge") / "scenarios"
-    resource = folder / f"{name}.toml"
+    """The built-in scenario of that name, or the one in a file of your own: a path that ends in `.toml`.
+
+    Read once in a process. Raises `TerminalError` (`bad_scenario`) if there is none or its file is wrong.
+    """
+    if name.endswith(".toml"):
+        return _own_scenario(Path(name).expanduser())
     # The name comes from settings and becomes a path.
-    if re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) is None or not resource.is_file():
-        known = ", ".join(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir()))
-        raise TerminalError("bad_scenario", f"there is no scenario {name[:40]!r}: use one of {known}")
+    if re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) is None or name not in scenario_names():
+        known = ", ".join(scenario_names())
+        raise TerminalError(
+            "bad_scenario", f"there is no scenario {name[:40]!r}: use one of {known}, or the path of a .toml file"
+        )
+    resource = files("knowledge") / "scenarios" / f"{name}.toml"
     return parse_scenario(resource.read_text(encoding="utf-8"), f"scenario {name}")
+
+
+def _own_scenario(path: Path) -> Scenario:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TerminalError("bad_scenario", f"the scenario file {path} cannot be read: {error}") from None
+    scenario = parse_scenario(text, f"scenario file {path}")
+    if scenario.name in scenario_names():
+        # The name is part of every template version, and that decides which answers a ranker was trained for.
+        raise TerminalError(
+            "bad_scenario",
+            f"the scenario file {path} is named like the built-in {scenario.name!r}: give it another name",
+        )
+    return scenario

@@ -1,4 +1,4 @@
-"""Counts as words: a language model reads "dozens" better than "47", and a number that moves by one changes nothing."""
+"""Counts as words: a language model reads "several dozen" better than "47", and one more event seldom changes them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,12 +8,19 @@ from knowledge.requests import HistoryEntry
 from knowledge.scenario import Scenario
 from knowledge.text import clean
 
-_COUNTS = ((100, "a hundred or more"), (30, "dozens"), (10, "a dozen or two"), (5, "several"), (2, "a few"), (1, "one"))
+_COUNTS = (
+    (100, "a hundred or more"),
+    (30, "several dozen"),
+    (10, "a dozen or two"),
+    (5, "several"),
+    (2, "a few"),
+    (1, "one"),
+)
 _SHARES = ((0.9, "nearly all"), (0.65, "most"), (0.35, "about half"), (0.1, "few"))
 
 
 def count_in_words(count: int) -> str:
-    """0 -> "no", 1 -> "one", 2-4 "a few", 5-9 "several", 10-29 "a dozen or two", 30-99 "dozens", then "a hundred"."""
+    """0 -> "no", 1 -> "one", 2-4 "a few", 5-9 "several", 10-29 "a dozen or two", 30-99 "several dozen"."""
     return next((word for least, word in _COUNTS if count >= least), "no")
 
 

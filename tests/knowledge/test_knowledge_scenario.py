@@ -2,8 +2,14 @@ import math
 
 import pytest
 
-from knowledge.base import Action, Polarity, TerminalError
-from knowledge.scenario import Outcome, load_scenario, parse_scenario
+from knowledge.base import Action, ItemProfile, Polarity, TerminalError
+from knowledge.prompts import item_prompt, user_prompt
+from knowledge.scenario import Outcome, load_scenario, parse_scenario, scenario_names
+
+FACTORS = {
+    "books": "genre author writing_style theme setting length_complexity time_period literary_quality critical_acclaim",
+    "products": "genre functionality quality price design reputation",
+}
 
 
 def test_films_have_the_nine_factors_in_the_order_of_every_vector(scenario):
@@ -59,7 +65,46 @@ def test_every_outcome_reads_as_words_without_numbers(scenario):
     assert scenario.reading(scenario.outcome("view", None)) == "looked at"
 
 
-@pytest.mark.parametrize("name", ["nothing", "../films", "films.toml", "", "/etc/passwd"])
+def test_five_domains_are_built_in():
+    assert scenario_names() == ["books", "films", "music", "news", "products"]
+
+
+@pytest.mark.parametrize(("name", "factors"), FACTORS.items())
+def test_published_factors_stand_in_the_published_order(name, factors):
+    assert load_scenario(name).factors == tuple(factors.split())
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_every_scenario_reads_every_action_and_gives_a_prompt_of_its_own_words(name, catalogue, titles, request_of):
+    scenario = load_scenario(name)
+    assert scenario.name == name
+    low, high = scenario.levels[0], scenario.levels[-1]
+    for action in Action:
+        outcome = scenario.outcome(action, high if action is Action.RATE else None)
+        assert low <= outcome.value <= high
+    assert {words.polarity for words in scenario.words if words.at_least <= low} == set(Polarity), (
+        "events without words"
+    )
+    assert scenario.outcome("rate", low).polarity is Polarity.DISLIKED
+    assert scenario.outcome("skip", None).polarity is Polarity.DISLIKED
+    lines = [*scenario.user_factors.values(), *scenario.item_factors.values()]
+    assert len(set(lines)) == len(lines), "two factors that ask the same"
+
+    field = scenario.profile_fields[0]
+    shared, own = user_prompt(
+        scenario, catalogue, titles, request_of(profile={field: "told", "zip": "hidden"})
+    ).messages
+    assert "told" in own["content"]
+    assert "hidden" not in own["content"]
+    assert all(f"- {factor}: {line}" in shared["content"] for factor, line in scenario.user_factors.items())
+    item = item_prompt(scenario, ItemProfile(item_id="1", title="T", fields={scenario.item_fields[0]: "known"}))
+    assert "known" in item.messages[1]["content"]
+    if name != "films":
+        told = " ".join(message["content"] for message in item.messages) + shared["content"].split("\n\n")[0]
+        assert "film" not in told.lower(), "wording of one domain in another"
+
+
+@pytest.mark.parametrize("name", ["nothing", "../films", "../scenarios/films", "", "/etc/passwd"])
 def test_a_scenario_name_never_becomes_a_path(name):
     with pytest.raises(TerminalError) as caught:
         load_scenario(name)
@@ -91,6 +136,22 @@ def test_another_domain_is_a_file_and_no_code():
     assert cups.reading(cups.outcome("rate", 2)) == "liked"
 
 
+def test_a_scenario_of_ones_own_is_named_by_its_path(tmp_path):
+    path = tmp_path / "anything.toml"
+    path.write_text(VALID)
+    assert load_scenario(str(path)).name == "cups"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", VALID.replace('"cups"', '"films"', 1).encode(), b"noun = 1"])
+def test_an_own_file_that_is_missing_or_wrong_or_named_like_a_built_in_one_is_refused_by_path(tmp_path, content):
+    path = tmp_path / "own.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TerminalError, match=r"own\.toml") as caught:
+        load_scenario(str(path))
+    assert caught.value.reason == "bad_scenario"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -98,6 +159,8 @@ def test_another_domain_is_a_file_and_no_code():
         ("liked_above = 1", "value = 2", "actions.rate"),
         ("liked_above = 1", 'value = 2\npolarity = "liked"\nliked_above = 1', "actions.rate"),
         ("highest = 2", "highest = 0", "scale"),
+        ("liked_above = 1", "liked_above = 3", "not from 0 to 2"),
+        ("liked_above = 1", 'value = -1\npolarity = "disliked"', "not from 0 to 2"),
         ("[factors.shape]", "[factors.Shape]", "factors"),
         ("[actions.rate]", "[actions.stare]", "actions"),
         ("words = []", "words = [", "TOML"),
