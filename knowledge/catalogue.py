@@ -1,15 +1,26 @@
-"""The catalogue artefact: which items anchor a user's expectations, and which may be named in them."""
+"""The catalogue artefact: which items anchor a user's expectations, and which may be named in them.
+
+A JSON file, written by whoever chooses the items (`encoders.catalogue_build`) and read here; it needs no LLM.
+"""
 
 import hashlib
 import json
-from collections.abc import Container, Iterable
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from knowledge.base import TerminalError, check_id
 
 RECORDED_CATALOGUE_VERSION = "ml-100k-1"
+FORMAT = 1
+
+# Part of a release's `accepted_knowledge`, whose separator must not be in it.
+_VERSION = re.compile(r"[A-Za-z0-9_.:@+-]{1,80}")
 
 
 @dataclass(frozen=True)
@@ -17,19 +28,51 @@ class Catalogue:
     """`anchors`: A items in the fixed order of the anchor values; `shortlist`: items that may be expected.
 
     `version` changes with the anchors or with how items are chosen. It is apart from the prompts' template version: a
-    new shortlist item does not void old answers.
+    new shortlist item does not void old answers. `made` tells how the items were chosen and from which seed (JSON
+    values); it is not compared.
     """
 
     version: str
     anchors: tuple[str, ...]
     shortlist: tuple[str, ...]
+    made: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), compare=False)
 
     def __post_init__(self) -> None:
+        if _VERSION.fullmatch(self.version) is None:
+            raise TerminalError(
+                "bad_catalogue", f"{self.version[:80]!r} is no version of a catalogue: use 1 to 80 of A-Za-z0-9_.:@+-"
+            )
         for name, ids in (("anchors", self.anchors), ("shortlist", self.shortlist)):
             if not ids or len(set(ids)) != len(ids):
                 raise TerminalError("bad_catalogue", f"{name} of catalogue {self.version} are empty or named twice")
             for item_id in ids:
                 check_id(item_id)
+
+    @classmethod
+    def named(cls, name: str, anchors: Iterable[str], shortlist: Iterable[str], made: Mapping[str, Any]) -> "Catalogue":
+        """A catalogue whose version is `name` and eight digits that follow from the anchors and from how it was made.
+
+        `made` holds the rule and the seed, nothing that changes from run to run; the shortlist stays out of the
+        version.
+        """
+        anchors = tuple(anchors)
+        told = json.dumps([anchors, dict(made)], sort_keys=True, ensure_ascii=False)
+        digits = hashlib.sha256(told.encode()).hexdigest()[:8]
+        return cls(f"{name}-{digits}", anchors, tuple(shortlist), dict(made))
+
+    def write(self, path: Path) -> None:
+        """Write the artefact; the file appears whole or not at all. Raises `OSError`."""
+        parts = {
+            "format": FORMAT,
+            "version": self.version,
+            "made": dict(self.made),
+            "anchors": self.anchors,
+            "shortlist": self.shortlist,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.new")
+        draft.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(path)
 
     def trimmed(self, size: int) -> "Catalogue":
         """At most `size` items of the shortlist, for an LLM with a short context.
@@ -68,6 +111,25 @@ class Catalogue:
 
 def _spread(item_id: str) -> bytes:
     return hashlib.sha256(item_id.encode()).digest()
+
+
+def load_catalogue(path: Path) -> Catalogue:
+    """Read an artefact; raises `TerminalError` (`bad_catalogue`) that names the file and what is wrong with it."""
+    try:
+        parts = json.loads(path.read_text(encoding="utf-8"))
+        found = parts["format"]
+        if found != FORMAT:
+            raise TerminalError("bad_catalogue", f"format {found!r} is not {FORMAT}: it was written by another release")
+        lists = [parts["anchors"], parts["shortlist"]]
+        if not all(isinstance(ids, list) and all(isinstance(item_id, str) for item_id in ids) for ids in lists):
+            raise TerminalError("bad_catalogue", "anchors and shortlist must be lists of ids (texts)")
+        return Catalogue(str(parts["version"]), tuple(lists[0]), tuple(lists[1]), dict(parts["made"]))
+    except KeyError as error:
+        raise TerminalError("bad_catalogue", f"catalogue {path}: {error} is missing") from None
+    except TerminalError as error:
+        raise TerminalError("bad_catalogue", f"catalogue {path}: {error.message}") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise TerminalError("bad_catalogue", f"catalogue {path} cannot be read: {error}") from None
 
 
 @cache

@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from knowledge.base import TerminalError
-from knowledge.catalogue import Catalogue, recorded_catalogue
+from knowledge.catalogue import Catalogue, load_catalogue, recorded_catalogue
 
 
 def test_the_recorded_catalogue_has_the_forty_anchors_in_the_order_of_the_records():
@@ -50,3 +52,61 @@ def test_an_id_that_is_none_is_refused():
     with pytest.raises(TerminalError) as caught:
         Catalogue("v", ("1",), ("1", "two words"))
     assert caught.value.reason == "bad_id"
+
+
+MADE = {"rule": "most-touched items of 2 clusters", "seed": 7}
+
+
+def test_what_is_written_is_read_back_with_how_it_was_made(tmp_path):
+    written = Catalogue.named("shop", ("1", "2"), ("2", "3"), MADE)
+    path = tmp_path / "new" / "catalogue.json"
+    written.write(path)
+    read = load_catalogue(path)
+    assert read == written
+    assert dict(read.made) == MADE
+    assert [file.name for file in path.parent.iterdir()] == ["catalogue.json"]
+    assert hash(read) == hash(written)
+
+
+def test_the_version_follows_anchors_and_making_but_not_the_shortlist_so_that_old_answers_stay_valid():
+    version = Catalogue.named("shop", ("1", "2"), ("2", "3"), MADE).version
+    assert version.startswith("shop-")
+    assert Catalogue.named("shop", ("1", "2"), ("2", "3", "4"), dict(reversed(MADE.items()))).version == version
+    assert Catalogue.named("shop", ("2", "1"), ("2", "3"), MADE).version != version
+    assert Catalogue.named("shop", ("1", "2"), ("2", "3"), {**MADE, "seed": 8}).version != version
+
+
+def test_items_found_for_one_user_join_the_shortlist_without_a_new_version():
+    catalogue = Catalogue("v", ("1",), ("1", "2"))
+    assert catalogue.with_retrieved(("9", "2", "9")).shortlist == ("1", "2", "9")
+    assert catalogue.with_retrieved(("9",)).version == "v"
+    assert catalogue.with_retrieved(()) == catalogue
+
+
+GOOD = {"format": 1, "version": "v", "made": {}, "anchors": ["1"], "shortlist": ["1", "2"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read"),
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        (json.dumps(GOOD | {"format": 2}), "another release"),
+        (json.dumps({name: part for name, part in GOOD.items() if name != "anchors"}), "'anchors' is missing"),
+        (json.dumps(GOOD | {"anchors": "123"}), "lists of ids"),
+        (json.dumps(GOOD | {"shortlist": [1, 2]}), "lists of ids"),
+        (json.dumps(GOOD | {"shortlist": ["1", "1"]}), "named twice"),
+        (json.dumps(GOOD | {"shortlist": ["two words"]}), "two words"),
+        (json.dumps(GOOD | {"version": "a|b"}), "no version"),
+        (json.dumps(GOOD | {"made": 3}), "cannot be read"),
+    ],
+)
+def test_a_wrong_catalogue_file_is_refused_with_its_name_and_the_fault(tmp_path, content, told):
+    path = tmp_path / "own.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(TerminalError, match=told) as caught:
+        load_catalogue(path)
+    assert caught.value.reason == "bad_catalogue"
+    assert "own.json" in caught.value.message
