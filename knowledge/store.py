@@ -199,7 +199,7 @@ class KnowledgeStore:
             return self._parsed(entity, line).knowledge.entity_id  # says what is wrong
 
     def _compact(self) -> None:
-        """Under the lock: rewrite the users' file without those forgotten. A mark set meanwhile is for the next time."""
+        """Under the lock: rewrite the file of users without those forgotten, until no mark is left."""
         while marks := list(self._forgotten.glob("u-*")):
             path, draft = self._path("user"), self._path("user").with_suffix(".draft")
             with open(draft, "wb", opener=_private) as file:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from knowledge.base import RekiError, TerminalError
+from reki.knowledge import cli as knowledge_cli
 
 app = typer.Typer(
     help="REKI: knowledge from an LLM as features, kept fresh by streams.",
@@ -14,6 +15,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(knowledge_cli.app, name="knowledge")
 User = Annotated[str, typer.Argument(help="The user's id.")]
 
 

@@ -1,0 +1,1 @@
+"""`reki knowledge`: generate, show, export, import, discover, names."""

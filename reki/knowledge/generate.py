@@ -1,0 +1,263 @@
+"""`reki knowledge generate`: individual extraction of many users or items, resumable at any moment.
+
+Answered prompts are in the answer cache before they count, so a run that was stopped or killed is run again and pays
+for nothing twice. Results go to the knowledge store batch by batch and, where they were read from a running stack, to
+Feast.
+"""
+
+import asyncio
+import itertools
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Console
+
+from knowledge.base import TerminalError
+from knowledge.bulk import Bulk, Result
+from knowledge.meter import Meter
+from knowledge.requests import Extraction
+from knowledge.store import KnowledgeStore, Stored
+from reki.knowledge import measured
+from reki.knowledge.client import BulkClient
+from reki.knowledge.learned import Learned
+from reki.knowledge.opened import Opened, answering, opened
+from reki.knowledge.plan import CountingClient, Plan, Prices, make_plan, report
+from reki.knowledge.progress import showing
+from reki.knowledge.subjects import Subject, UserSubject
+from reki.settings import Settings
+
+if TYPE_CHECKING:
+    from reki.knowledge.feast import Feast
+
+Kind = Literal["users", "items"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The command's options. `folder`: read a data set instead of the stack. `clusters`, `budget`: collective only."""
+
+    kind: Kind
+    mode: Literal["individual", "collective"] = "individual"
+    folder: Path | None = None
+    training_split: bool = False
+    missing: bool = False
+    limit: int | None = None
+    dry_run: bool = False
+    clusters: int | None = None
+    budget: int | None = None
+    replace_individual: bool = False
+    prices: Prices = field(default_factory=Prices)
+
+
+@dataclass
+class Tally:
+    """What a run did."""
+
+    done: int = 0
+    answers: int = 0
+    recorded: int = 0
+    cached: int = 0
+    stored: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    example: dict[str, str] = field(default_factory=dict)  # reason -> the first message
+    feast: Counter[str] = field(default_factory=Counter)
+    finished: bool = True
+
+
+def generate(wish: Wish, console: Console | None = None) -> int:
+    """Run the command; returns its exit code: 0, 1 (some could not be answered), 130 (stopped by Ctrl-C).
+
+    Raises `TerminalError` and `TransientError` with what to do; a later run goes on where this one ended.
+    """
+    console = console or Console(highlight=False)
+    if wish.mode == "collective":
+        from reki.knowledge.collective import generate_collective
+
+        return generate_collective(wish, console)
+    if wish.clusters is not None or wish.budget is not None:
+        raise TerminalError("bad_option", "--k and --budget go with --mode collective")
+    with opened(wish.folder, wish.training_split) as world:
+        ids = chosen(world, wish)
+        if wish.dry_run:
+            _dry_run(wish, world, ids, console)
+            return 0
+        with answering(world.settings) as settings, world.store() as store:
+            began = time.monotonic()
+            client = None if settings.knowledge.llm == "recorded" else BulkClient(settings.knowledge)
+            feast = _feast(settings, wish, console) if world.is_online else None
+            with feast or nullcontext():
+                tally, meter = asyncio.run(_run(wish, world, settings, ids, client, store, feast, console))
+            if client is not None:
+                _note_cost(settings, wish, client, store, time.monotonic() - began)
+        tell(tally, meter, len(ids), time.monotonic() - began, store, console)
+    if not tally.finished:
+        console.print("Stopped. The same command goes on where this one ended.", soft_wrap=True)
+        return 130
+    return 1 if any(reason != "no_newer_record" for reason in tally.errors) else 0
+
+
+def chosen(world: Opened, wish: Wish) -> list[str]:
+    """The ids that the wish is about, in order. Raises `TerminalError` (`no_subjects`)."""
+    find = world.subjects.user_ids if wish.kind == "users" else world.subjects.item_ids
+    ids = find(wish.missing)[: wish.limit]
+    if not ids:
+        where = "in this folder" if wish.folder else "in the stores: `reki load-sample` or your topics fill them"
+        raise TerminalError("no_subjects", f"there are no {'such ' if wish.missing else ''}{wish.kind} {where}")
+    return ids
+
+
+def _subjects(world: Opened, wish: Wish, ids: Sequence[str]) -> "itertools.chain[Subject]":
+    return itertools.chain(world.subjects.users(ids) if wish.kind == "users" else world.subjects.items(ids))
+
+
+def _purpose(wish: Wish) -> str:
+    return wish.kind.removesuffix("s")
+
+
+def _feast(settings: Settings, wish: Wish, console: Console) -> "Feast | None":
+    from reki.knowledge.feast import feast_of  # loads Feast and torch: not for a run without a stack
+
+    return feast_of(settings, wish.replace_individual, console)
+
+
+def _dry_run(wish: Wish, world: Opened, ids: Sequence[str], console: Console) -> None:
+    settings, plan = world.settings, Plan()
+    source = world.source(settings, CountingClient(settings.knowledge, plan))
+    asyncio.run(make_plan(_subjects(world, wish, ids), source, plan))
+    lines = report(plan, settings.knowledge, _purpose(wish), wish.prices, world.store().folder)
+    console.print(f"{len(ids):,} {wish.kind}, {settings.knowledge.model_name}; nothing is asked:", soft_wrap=True)
+    for what, much in lines:
+        console.print(f"  {what:<28} {much}", soft_wrap=True)
+
+
+async def _run(
+    wish: Wish,
+    world: Opened,
+    settings: Settings,
+    ids: Sequence[str],
+    client: BulkClient | None,
+    store: KnowledgeStore,
+    feast: "Feast | None",
+    console: Console,
+) -> tuple[Tally, Meter]:
+    source, tally = world.source(settings, client), Tally()
+
+    async def ask(subject: Subject) -> Extraction:
+        if isinstance(subject, UserSubject):
+            return await source.user(subject.request)
+        return await source.item(subject.profile)
+
+    with showing(console, f"Knowledge of {wish.kind}", len(ids)) as show:
+
+        async def deliver(batch: list[Result[Subject]]) -> None:
+            await take(batch, tally, store, feast)
+            show(tally.done, source.meter.total("tokens_out"))
+
+        bulk = Bulk(_subjects(world, wish, ids), ask, deliver, concurrency=max(1, settings.knowledge.llm_concurrency))
+        try:
+            with _Interruptible(bulk):
+                tally.finished = await bulk.run()
+        finally:
+            await source.close()
+            if feast is not None:
+                await feast.stop()
+    return tally, source.meter
+
+
+async def take(batch: list[Result[Subject]], tally: Tally, store: KnowledgeStore, feast: "Feast | None") -> None:
+    """Keep a batch: the store first, then Feast; who was forgotten meanwhile leaves the store again."""
+    learned: list[Learned] = []
+    for result in batch:
+        tally.done += 1
+        if result.extraction is None:
+            reason = result.error.reason if result.error else "unknown"
+            tally.errors[reason] += 1
+            tally.example.setdefault(reason, str(result.error))
+            continue
+        one = result.extraction
+        tally.answers += one.called
+        tally.recorded += one.prompt_hash is None
+        tally.cached += not one.called and one.prompt_hash is not None
+        learned.append(Learned(result.subject, one.knowledge, one.prompt_hash))
+    tally.stored += await asyncio.to_thread(_keep, store, learned)
+    if feast is not None and learned:
+        written = await feast.write(learned)
+        tally.feast.update(written.outcomes)
+        if written.forgotten:
+            await asyncio.to_thread(store.forget, written.forgotten)
+
+
+def _keep(store: KnowledgeStore, learned: Sequence[Learned]) -> int:
+    kept = sum(store.append(Stored(one.knowledge, one.prompt_hash)) for one in learned)
+    store.sync()
+    return kept
+
+
+class _Interruptible:
+    """Ctrl-C: what is being asked is waited for; a second one ends the command at once."""
+
+    def __init__(self, bulk: Bulk[Subject]) -> None:
+        self._bulk = bulk
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError, NotImplementedError, RuntimeError):  # not the main thread
+                asyncio.get_running_loop().add_signal_handler(number, self._stop)
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError, NotImplementedError, RuntimeError):
+                asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        self._bulk.stop()
+        print("stopping: waiting for the answers that are on their way (again: end at once)", file=sys.stderr)
+        self.__exit__()
+
+
+def _note_cost(settings: Settings, wish: Wish, client: BulkClient, store: KnowledgeStore, seconds: float) -> None:
+    purpose = _purpose(wish)
+    usage = client.meter.of(purpose)
+    run = measured.Run(
+        settings.knowledge.model_name,
+        purpose,
+        usage.answers,
+        client.bytes_in[purpose],
+        usage.tokens_in,
+        usage.tokens_cached,
+        usage.tokens_out,
+        seconds,
+    )
+    measured.note(store.folder, run)
+
+
+def tell(tally: Tally, meter: Meter, total: int, seconds: float, store: KnowledgeStore, console: Console) -> None:
+    """Print what a run did."""
+    calls, tokens_in = meter.total("calls"), meter.total("tokens_in")
+    cached, out = meter.total("tokens_cached"), meter.total("tokens_out")
+    lines = [
+        f"{tally.done:,} of {total:,} in {seconds:.1f} s: {tally.answers:,} answered now, {tally.cached:,} had been "
+        f"answered before, {tally.recorded:,} recorded",
+        f"{calls:,} calls, {tokens_in:,} tokens in ({cached:,} from the server's cache), {out:,} out, "
+        f"{out / max(seconds, 1e-3):.0f} tokens/s",
+        f"{tally.stored:,} new records in {store.folder}",
+    ]
+    if tally.feast:
+        lines.append("Feast: " + ", ".join(f"{count:,} {word}" for word, count in sorted(tally.feast.items())))
+    for reason, count in sorted(tally.errors.items()):
+        lines.append(f"{count:,} without knowledge ({reason}): {tally.example[reason]}")
+    repairs: Counter[str] = Counter()
+    for name, labels, value in meter.samples():
+        if name == "reki_llm_repairs_total":
+            repairs[labels["reason"]] += value
+    if repairs:
+        lines.append("mended: " + ", ".join(f"{count:,} {word}" for word, count in sorted(repairs.items())))
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)

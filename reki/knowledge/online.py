@@ -1,0 +1,120 @@
+"""Users and items of a running stack, read from the stores as the workers read them."""
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import redis
+from feast.infra.key_encoding_utils import deserialize_entity_key
+
+from feature_repo.keys import KEY_VERSION, Keys
+from feature_repo.reader import FeatureReader
+from feature_repo.schema import JOIN_KEYS
+from knowledge.base import ItemProfile, from_micros, is_id
+from knowledge.requests import HistoryEntry, UserRequest
+from reki.knowledge.subjects import ItemSubject, UserSubject, in_order
+from streams.redis_calls import redis_errors
+from streams.state import UserState
+from streams.store import StateStore
+
+_CHUNK = 200
+
+
+class OnlineSubjects:
+    """`subjects.Subjects` of the stores that the settings name. Sync; one caller thread at a time."""
+
+    def __init__(self, client: redis.Redis, namespace: str, ring_size: int) -> None:
+        self._redis = client
+        self._keys = Keys(namespace)
+        self._store = StateStore(client, self._keys, ring_size)
+        self._reader = FeatureReader(client, self._keys)
+
+    def titles(self, item_ids: Sequence[str]) -> Mapping[str, str]:
+        """Titles; one round trip for each 1,000."""
+        return {
+            item: row["item_title"]
+            for item, row in self._rows("item_profile", list(item_ids), ["item_title"], 1000)
+            if row is not None and row["item_title"]
+        }
+
+    def user_ids(self, missing: bool = False) -> list[str]:
+        """Users who have a state (a scan of the store)."""
+        prefix, project = self._keys.prefix("user"), self._keys.project.encode()
+        ids = in_order(set(self._scan(b"{" + prefix + b"*" + project + b"}:state", b"{", b"}:state")))
+        return self._without_row(ids, "user_knowledge", "knowledge_mode") if missing else ids
+
+    def item_ids(self, missing: bool = False) -> list[str]:
+        """Items that have a profile (a scan of the store)."""
+        found = set(self._scan(self._keys.prefix("item") + b"*" + self._keys.project.encode(), b"", b""))
+        titles = self.titles(list(found))
+        ids = in_order([item for item in found if item in titles])
+        return self._without_row(ids, "item_knowledge", "item_knowledge_mode") if missing else ids
+
+    def users(self, ids: Sequence[str]) -> Iterator[UserSubject]:
+        """Full generations of all that the ring holds."""
+        for chunk in _chunks(ids, _CHUNK):
+            states = [one for one in self._store.read_many(chunk) if one is not None and one.ring and not one.forgotten]
+            titles = self.titles(list({entry.item_id for state in states for entry in state.ring}))
+            for state in states:
+                yield UserSubject(user_request(state, titles), state.epoch)
+
+    def items(self, ids: Sequence[str]) -> Iterator[ItemSubject]:
+        """Profiles as they stand in view `item_profile`."""
+        for item, row in self._rows("item_profile", ids, ["item_title", "item_fields"], _CHUNK):
+            if row is not None and row["item_title"]:
+                fields = json.loads(row["item_fields"] or "{}")
+                yield ItemSubject(ItemProfile(item_id=item, title=row["item_title"], fields=fields))
+
+    def _rows(
+        self, view: str, ids: Sequence[str], features: Sequence[str], size: int
+    ) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        for chunk in _chunks(ids, size):
+            yield from zip(chunk, self._reader.read(view, chunk, features), strict=True)
+
+    def _without_row(self, ids: Sequence[str], view: str, feature: str) -> list[str]:
+        return [one for one, row in self._rows(view, ids, [feature], 1000) if row is None or not row[feature]]
+
+    def _scan(self, pattern: bytes, before: bytes, after: bytes) -> Iterator[str]:
+        project = self._keys.project.encode()
+        with redis_errors():
+            for whole in self._redis.scan_iter(pattern, count=1000):
+                key = bytes(whole)[len(before) : len(whole) - len(after)]
+                try:
+                    parsed = deserialize_entity_key(key[: -len(project)], KEY_VERSION)
+                except ValueError:  # of a project whose name ends like ours
+                    continue
+                entity_id = parsed.entity_values[0].string_val
+                if is_id(entity_id) and self._keys.row_key(_ENTITY[parsed.join_keys[0]], entity_id) == key:
+                    yield entity_id
+
+
+_ENTITY = {join_key: entity for entity, join_key in JOIN_KEYS.items()}
+
+
+def user_request(state: UserState, titles: Mapping[str, str]) -> UserRequest:
+    """The request for a full generation from everything in the ring."""
+    return UserRequest(
+        user_id=state.user_id,
+        profile=dict(state.profile),
+        history=tuple(
+            HistoryEntry(
+                item_id=entry.item_id,
+                title=titles.get(entry.item_id, f"item {entry.item_id}"),
+                value=entry.value,
+                polarity=entry.polarity,
+                occurred_at=from_micros(entry.occurred_at),
+            )
+            for entry in state.ring
+        ),
+        source_rev=state.rev,
+        source_through=from_micros(max(entry.occurred_at for entry in state.ring)),
+        previous=None,
+        generation=state.generation + 1,
+    )
+
+
+def _chunks(values: Sequence[str], size: int) -> Iterator[list[str]]:
+    rest = iter(values)
+    while chunk := list(itertools.islice(rest, size)):
+        yield chunk

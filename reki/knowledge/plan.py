@@ -1,0 +1,148 @@
+"""The dry run: every prompt is built, none is sent. What is answered already, and what the rest would cost."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from knowledge.answers import Answer
+from knowledge.base import TerminalError
+from knowledge.client import LlmClient
+from knowledge.meter import Meter
+from knowledge.prompts import Prompt
+from knowledge.requests import KnowledgeSource
+from knowledge.settings import KnowledgeSettings
+from reki.knowledge.measured import BYTES_PER_TOKEN, measured
+from reki.knowledge.subjects import Subject, UserSubject
+
+_PLANNED = "planned"
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Money for a million tokens; `cached` None = as dear as others."""
+
+    tokens_in: float = 0.0
+    tokens_out: float = 0.0
+    cached: float | None = None
+
+
+@dataclass
+class Plan:
+    """What a run would do. Bytes are of the prompts that would be sent, `shared_bytes` those of their first message."""
+
+    calls: int = 0
+    answered: int = 0  # in the answer cache, or recorded
+    impossible: dict[str, int] = field(default_factory=dict)  # reason -> how many
+    bytes_in: int = 0
+    shared_bytes: int = 0
+    tokens_out_at_most: int = 0
+
+
+class CountingClient:
+    """An `Llm` that counts and never answers."""
+
+    def __init__(self, settings: KnowledgeSettings, plan: Plan) -> None:
+        # Names answers as the real client does; the address is no part of a name.
+        named = settings.model_copy(update={"llm_base_url": settings.llm_base_url or "http://127.0.0.1:9/v1"})
+        self._client = LlmClient(named)
+        self._plan = plan
+        self._keys: set[str] = set()
+        self._shared: set[str] = set()
+        self.meter = Meter()
+
+    async def complete(self, prompt: Prompt, purpose: str) -> Answer:
+        """Count the prompt; raises `TerminalError` (`planned`) always."""
+        key = self.cache_key(prompt)
+        if key in self._keys:  # two entities with one prompt: the second finds the answer
+            self._plan.answered += 1
+            raise TerminalError(_PLANNED, "counted")
+        self._keys.add(key)
+        first = str(prompt.messages[0]["content"])
+        self._plan.calls += 1
+        self._plan.bytes_in += sum(len(str(message["content"]).encode()) for message in prompt.messages)
+        if first in self._shared:
+            self._plan.shared_bytes += len(first.encode())
+        self._shared.add(first)
+        self._plan.tokens_out_at_most += longest(prompt.schema)
+        raise TerminalError(_PLANNED, "counted")
+
+    def cache_key(self, prompt: Prompt) -> str:
+        """As the real client names it."""
+        return self._client.cache_key(prompt)
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.close()
+
+
+async def make_plan(subjects: Iterable[Subject], source: KnowledgeSource, plan: Plan) -> None:
+    """Fill `plan`; `source` was opened with a `CountingClient` of the same plan."""
+    for subject in subjects:
+        try:
+            if isinstance(subject, UserSubject):
+                await source.user(subject.request)
+            else:
+                await source.item(subject.profile)
+            plan.answered += 1
+        except TerminalError as error:
+            if error.reason != _PLANNED:
+                plan.impossible[error.reason] = plan.impossible.get(error.reason, 0) + 1
+        await asyncio.sleep(0)
+    await source.close()
+
+
+def longest(schema: Any) -> int:  # noqa: ANN401 - JSON
+    """Tokens of the longest answer that fills `schema`, at four characters a token."""
+    if not isinstance(schema, dict):
+        return 0
+    if "enum" in schema:
+        return 2 + max((len(str(value)) for value in schema["enum"]), default=0) // 4
+    kind = schema.get("type")
+    if kind == "object":
+        return 1 + sum(2 + len(name) // 4 + longest(part) for name, part in schema.get("properties", {}).items())
+    if kind == "array":
+        return 1 + int(schema.get("maxItems", schema.get("minItems", 1))) * (1 + longest(schema.get("items")))
+    return 2 + int(schema.get("maxLength", 8)) // 4
+
+
+def report(
+    plan: Plan, settings: KnowledgeSettings, purpose: str, prices: Prices, folder: Path
+) -> list[tuple[str, str]]:
+    """The plan as lines (what, how much), with where each figure comes from."""
+    run = measured(folder, settings.model_name, purpose)
+    by_token = run.prompt_bytes / run.tokens_in if run else BYTES_PER_TOKEN
+    tokens_in = round(plan.bytes_in / by_token)
+    shared = round(plan.shared_bytes / by_token)
+    out_each = run.tokens_out / run.calls if run else None
+    tokens_out = round(out_each * plan.calls) if out_each is not None else plan.tokens_out_at_most
+    basis = f"measured over {run.calls} calls" if run else f"{BYTES_PER_TOKEN:g} bytes a token, nothing measured yet"
+    lines = [
+        ("calls", f"{plan.calls:,}"),
+        ("answered already (no call)", f"{plan.answered:,}"),
+        ("tokens in", f"{tokens_in:,} ({basis})"),
+        ("  of these shared by all", f"{shared:,}: paid once by a server with a prefix cache"),
+        ("tokens out", f"{tokens_out:,} ({'measured' if run else 'at most'})"),
+    ]
+    lines += [(f"not possible: {reason}", f"{count:,}") for reason, count in sorted(plan.impossible.items())]
+    if run and run.seconds and run.tokens_out:
+        seconds = tokens_out * run.seconds / run.tokens_out
+        lines.append(("time", f"{duration(seconds)} at {run.tokens_out / run.seconds:.1f} tokens/s out, as measured"))
+    else:
+        lines.append(("time", f"unknown: no run with {settings.model_name} was measured here yet"))
+    if prices.tokens_in or prices.tokens_out:
+        full = (tokens_in * prices.tokens_in + tokens_out * prices.tokens_out) / 1e6
+        text = f"{full:,.4g}"
+        if prices.cached is not None:
+            saved = shared * (prices.tokens_in - prices.cached) / 1e6
+            text += f"; {full - saved:,.4g} where the shared part comes from the server's cache"
+        lines.append(("money", text))
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
