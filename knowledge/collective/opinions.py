@@ -56,13 +56,14 @@ def favourites(found: Sequence[Opinion], count: int) -> tuple[list[Opinion], lis
 def profile_shares(profiles: Sequence[Mapping[str, str]], names: Sequence[str], most: int = 4) -> dict[str, str]:
     """For each field its most frequent values with their share in words; ages and other numbers by decade.
 
-    A value of fewer than three members is left out: it would tell of them, not of the group.
+    A value of fewer than three members, or of fewer than a tenth, is left out: it would tell of them, not of the group.
     """
     told: dict[str, str] = {}
     for name in names:
         values = Counter(_bucket(profile[name]) for profile in profiles if profile.get(name))
         total = sum(values.values())
-        common = sorted(((v, n) for v, n in values.items() if n >= _LEAST_JUDGES), key=lambda pair: (-pair[1], pair[0]))
+        least = max(_LEAST_JUDGES, total / 10)
+        common = sorted(((v, n) for v, n in values.items() if n >= least), key=lambda pair: (-pair[1], pair[0]))
         if common:
             told[name] = ", ".join(f"{share_in_words(n / total)} {value}" for value, n in common[:most])
     return told
