@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from knowledge.base import Polarity, TerminalError
 from knowledge.catalogue import Catalogue
-from knowledge.collective.opinions import Opinion, favourites, opinions, profile_shares
+from knowledge.collective.opinions import favourites, opinions, profile_shares
 from knowledge.collective.records import ClusterMember, ClusterRequest
 from knowledge.prompts.parts import (
     DATA_RULE,
@@ -31,7 +31,7 @@ from knowledge.prompts.words import count_in_words, share_in_words
 from knowledge.requests import effective_history
 from knowledge.scenario import Outcome, Scenario
 from knowledge.schema import closed_object
-from knowledge.text import quoted
+from knowledge.text import clean, quoted
 
 # Raise a version when the wording, the order or the schema changes: golden tests remind you.
 USER_CLUSTER_TEMPLATE = "user-cluster-1"
@@ -112,7 +112,7 @@ def _people(scenario: Scenario, request: ClusterRequest, limits: Limits) -> Iter
     for heading, found in (("Liked by the group", likes), ("Not liked by the group", dislikes)):
         if found:
             yield f"{heading}, with how many of those who know it like it:"
-            yield from (_opinion(opinion, limits) for opinion in found)
+            yield from (f"{share_in_words(o.share)} {_title(o.title, request, limits)}" for o in found)
     members = {member.entity_id: member for member in request.members}
     chosen = [members[i] for i in (*request.central, *request.different) if i in members]
     most = max(2, int(_TITLES_EACH * limits.history_items) // max(1, len(chosen)))
@@ -121,23 +121,28 @@ def _people(scenario: Scenario, request: ClusterRequest, limits: Limits) -> Iter
             if entity_id in members:
                 profile = json.dumps(told[entity_id], ensure_ascii=False)
                 yield f"{heading}: {profile}"
-                yield from _history(scenario, members[entity_id], most, limits)
+                for words, title in _history(scenario, members[entity_id], most):
+                    yield f"- {words} {_title(title, request, limits)}"
 
 
-def _opinion(opinion: Opinion, limits: Limits) -> str:
-    return f"{share_in_words(opinion.share)} {quoted(opinion.title, limits.title_chars)}"
+def _title(title: str, request: ClusterRequest, limits: Limits) -> str:
+    """Quoted, without the id of any member: a seller may have put a customer's into it."""
+    text = clean(title, 4 * limits.title_chars)
+    for member in request.members:
+        if member.entity_id.casefold() in text.casefold():
+            text = clean(text, 4 * limits.title_chars, member.entity_id)
+    return quoted(text, limits.title_chars)
 
 
-def _history(scenario: Scenario, member: ClusterMember, most: int, limits: Limits) -> Iterator[str]:
-    """Up to `most` titles: the strongest opinions of both sides, newest first among equals."""
+def _history(scenario: Scenario, member: ClusterMember, most: int) -> Iterator[tuple[str, str]]:
+    """Up to `most` (words, title): the strongest opinions of both sides, newest first among equals."""
     entries = effective_history(member.history)[::-1]
     sides = [[e for e in entries if e.polarity is polarity] for polarity in (Polarity.LIKED, Polarity.DISLIKED)]
     liked = sorted(sides[0], key=lambda e: -e.value)
     disliked = sorted(sides[1], key=lambda e: e.value)
     fewer = min(len(disliked), max(most // 3, most - len(liked)))
     for entry in (*liked[: most - fewer], *disliked[:fewer]):
-        words = scenario.reading(Outcome(entry.value, entry.polarity))
-        yield f"- {words} {quoted(entry.title, limits.title_chars, member.entity_id)}"
+        yield scenario.reading(Outcome(entry.value, entry.polarity)), entry.title
 
 
 def _shared_of_items(scenario: Scenario, limits: Limits) -> list[str]:
