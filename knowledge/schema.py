@@ -19,7 +19,8 @@ def closed_object(properties: Mapping[str, Schema], required: Iterable[str] | No
 def is_strict(schema: Schema) -> bool:
     """Whether every object requires all of its properties: OpenAI's strict mode refuses any other schema."""
     properties = schema.get("properties", {})
-    return set(schema.get("required", ())) == set(properties) and all(map(is_strict, properties.values()))
+    parts = [*properties.values(), *([schema["items"]] if "items" in schema else [])]
+    return set(schema.get("required", ())) == set(properties) and all(map(is_strict, parts))
 
 
 def short_text(limit: int) -> dict[str, Any]:

@@ -6,19 +6,23 @@ profile fields that the scenario does not list. The split by factors is REKI's (
 2408.10520); the expectations and all wording are ours.
 """
 
+from knowledge.prompts.discover import DISCOVER_TEMPLATE, SampleItem, discovery_prompt
 from knowledge.prompts.item import ITEM_TEMPLATE, item_prompt
 from knowledge.prompts.parts import EMBEDDED_LIMITS, Limits, Message, Prompt, expected_count
 from knowledge.prompts.user import USER_TEMPLATE, retrieved_items, user_prompt
 from knowledge.prompts.words import count_in_words, facts_line, share_in_words
 
 __all__ = [
+    "DISCOVER_TEMPLATE",
     "EMBEDDED_LIMITS",
     "ITEM_TEMPLATE",
     "USER_TEMPLATE",
     "Limits",
     "Message",
     "Prompt",
+    "SampleItem",
     "count_in_words",
+    "discovery_prompt",
     "expected_count",
     "facts_line",
     "item_prompt",
