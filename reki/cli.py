@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from knowledge.base import RekiError, TerminalError
+from reki.evaluate import cli as evaluate_cli
 from reki.knowledge import cli as knowledge_cli
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(knowledge_cli.app, name="knowledge")
+app.add_typer(evaluate_cli.app, name="evaluate")
 User = Annotated[str, typer.Argument(help="The user's id.")]
 
 

@@ -1,0 +1,1 @@
+"""`reki evaluate`: recommenders compared, with the report."""

@@ -1,0 +1,61 @@
+"""The commands `reki evaluate ctr|rerank|publish`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Compare recommenders on a data set, and write the report.", no_args_is_help=True)
+
+Dataset = Annotated[str, typer.Option(help="Name of the data set.")]
+Backbones = Annotated[str, typer.Option(help="all, or names with commas between.")]
+Folds = Annotated[int, typer.Option(min=0, max=5, help="How many of the five folds over all users.")]
+Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each model, with different seeds.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes of one thread each; 0 = one a core.")]
+Out = Annotated[Path, typer.Option(help="Folder of results and report; run again, it goes on where it was.")]
+Reuse = Annotated[str, typer.Option(help="Code versions whose results may stand in for this one's, with commas.")]
+Only = Annotated[bool, typer.Option("--report", help="Train nothing: report what is there.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Say what is to be trained and how long it takes, and stop.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A few users, one fold, one seed: does it run? Proves nothing.")]
+
+
+@app.command()
+def ctr(
+    out: Out,
+    dataset: Dataset = "ml-100k",
+    backbones: Backbones = "all",
+    variants: Annotated[str, typer.Option(help="headline, all, or names with commas between.")] = "headline",
+    folds: Folds = 5,
+    seeds: Seeds = 2,
+    splits: Annotated[str, typer.Option(help="Further splits beside the folds, with commas: design.")] = "design",
+    deeper: Annotated[
+        str, typer.Option(help="Backbones for further variants, further splits and page-blind; none = no such runs.")
+    ] = "din,dcnv2",
+    page_blind: Annotated[bool, typer.Option(help="Every variant a second time, blind to its own second.")] = True,
+    workers: Workers = 0,
+    reuse: Reuse = "",
+    report: Only = False,
+    plan: Plan = False,
+    quick: Quick = False,
+) -> None:
+    """Train and compare click-through models: JSON, Markdown and plots in OUT. Resumable; Ctrl-C loses nothing."""
+    from reki.evaluate import ctr as command
+
+    chosen = command.Chosen(
+        dataset, backbones, variants, folds, seeds, splits, deeper, page_blind, workers, out, reuse, quick
+    )
+    code = command.run(chosen, train=not (report or plan), write=not plan)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def publish(
+    out: Out,
+    docs: Annotated[Path, typer.Option(help="Folder of the documentation: results.md and results/ in it.")],
+) -> None:
+    """Make docs/results.md and docs/results/ from the reports in OUT."""
+    from reki.evaluate.publish import publish as run
+
+    for path in run(out, docs):
+        print(path)

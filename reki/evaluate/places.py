@@ -1,0 +1,66 @@
+"""Where an evaluation finds its data, keeps what it computed, and what its workers see of the environment."""
+
+import csv
+import os
+import subprocess
+from pathlib import Path
+
+from knowledge.base import TerminalError
+from ranking.evaluate.ctr import Places
+from reki.paths import ROOT, cache_dir
+from reki.settings import load_settings
+
+DATASETS = {"ml-100k": "recbole/recbole/dataset_example/ml-100k"}
+_QUICK_USERS, _QUICK_RATINGS = 40, 60  # so many users with the fewest ratings from that many on
+
+
+def places(dataset: str, out: Path, quick: bool) -> Places:
+    """Raises `TerminalError` (`no_data`) for an unknown data set, or one that set-up has not fetched."""
+    if dataset not in DATASETS:
+        raise TerminalError("no_data", f"no data set {dataset!r}: there is {', '.join(DATASETS)}")
+    folder = cache_dir() / DATASETS[dataset]
+    if not folder.is_dir():
+        raise TerminalError("no_data", f"{folder} is missing: `sh scripts/setup` fetches it")
+    data = _few_users(folder, out / "quick-data" / folder.name) if quick else folder
+    return Places(data, load_settings().encoders.encodings_dir, cache_dir() / "folds", out)
+
+
+def environment() -> dict[str, str]:
+    """For workers: one thread each, and nothing fetched from anywhere."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    return {**os.environ, **threads, "HF_HUB_OFFLINE": "1"}
+
+
+def commit() -> str:
+    """The commit that is checked out, with "+changed" where tracked files differ from it; "unknown" without git."""
+    try:
+        made = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+changed"],  # noqa: S607 - git from PATH
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return made.stdout.strip()
+
+
+def _few_users(folder: Path, small: Path) -> Path:
+    """A data set of few users, made from the first columns of the whole one's ratings."""
+    names = [path for path in sorted(folder.iterdir()) if path.suffix in (".inter", ".item", ".user")]
+    ratings = next(path for path in names if path.suffix == ".inter")
+    with ratings.open(newline="", encoding="latin-1") as file:
+        head, *rows = list(csv.reader(file, delimiter="\t"))
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row[0]] = counts.get(row[0], 0) + 1
+    enough = sorted((count, user) for user, count in counts.items() if count >= _QUICK_RATINGS)
+    users = {user for _, user in enough[:_QUICK_USERS]}
+    small.mkdir(parents=True, exist_ok=True)
+    for path in names:
+        text = path.read_text(encoding="latin-1")
+        if path == ratings:
+            text = "\n".join("\t".join(row) for row in [head, *(row for row in rows if row[0] in users)]) + "\n"
+        (small / path.name).write_text(text, encoding="latin-1")
+    return small
