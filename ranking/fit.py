@@ -1,7 +1,7 @@
 """Training of one ranker: masks at random, early stopping on the validation users' AUC."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from encoders.hein import Hein
-from ranking.inputs import Ints, Samples, Space
+from ranking.head import MatchingHead
+from ranking.inputs import Ints
 from ranking.model import Ranker
 
 Progress = Callable[[int, int], None]
@@ -35,26 +36,15 @@ class FitOptions:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What training reads. Summaries are computed on the fly, from `space.item_vec` and `users_projected`."""
+    """What training reads of n samples. Summaries are computed on the fly, from projected vectors."""
 
-    samples: Samples
-    space: Space
+    ids: Mapping[str, Tensor]  # the ranker's tensors that are no vectors, by sample (`Samples.ids` of all)
+    label: Tensor  # f32[n]
+    user: Tensor  # i64[n] row of `users_projected`
+    item: Tensor  # i64[n] row of `item_vec`
+    item_vec: Tensor  # f32[R, F, d]
     users_projected: Tensor  # f32[U, F, d]
-    index: Tensor  # i32[R] vocabulary index of each item row
-    history: int
-    features: Tensor | None  # f32[n, K] raw features of the head; None = without knowledge
-
-
-def head_features(ranker: Ranker, samples: Samples, space: Space, index: Tensor, history: int) -> Tensor:
-    """Raw features of the head for every sample, once: with projections that stand still they never change."""
-    if ranker.head is None:
-        raise ValueError("a ranker without knowledge has no head")
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(samples), _SCORE_ROWS):
-            numbers = np.arange(start, min(start + _SCORE_ROWS, len(samples)))
-            parts.append(ranker.head.features(samples.batch(numbers, space, index, history)).squeeze(1))
-    return torch.cat(parts).clone()
+    features: Tensor | None  # f32[n, K] raw features of the head; None = no head
 
 
 def fit(
@@ -78,13 +68,12 @@ def fit(
     best, best_epoch, best_state = -1.0, -1, [copy.deepcopy(module.state_dict()) for module in modules]
     for epoch in range(options.epochs):
         ranker.train()
-        order = draw.permutation(train)
+        order = torch.from_numpy(draw.permutation(train))
         for step in range(per_epoch):
             numbers = order[step * options.batch : (step + 1) * options.batch]
             batch = _batch(inputs, hein, numbers)
             hide(batch, draw)
-            label = torch.from_numpy(inputs.samples.label[numbers])
-            loss = fn.binary_cross_entropy_with_logits(_logits(ranker, inputs, batch, numbers), label)
+            loss = fn.binary_cross_entropy_with_logits(_logits(ranker, inputs, batch, numbers), inputs.label[numbers])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call] # torch's own
             optimizer.step()
@@ -103,9 +92,16 @@ def fit(
     return best, best_epoch + 1
 
 
+def standardise(head: MatchingHead, training: Tensor) -> None:
+    """Set the head's mean and scale from the raw features f32[n, K] of training samples."""
+    head.mean.copy_(training.mean(0))
+    head.scale.copy_(training.std(0).clamp(min=1e-3))
+
+
 def evaluate(ranker: Ranker, hein: Hein | None, inputs: Inputs, numbers: Ints) -> float:
     """AUC over these samples, nothing hidden."""
-    return float(roc_auc_score(inputs.samples.label[numbers], predict(ranker, hein, inputs, numbers)))
+    label = inputs.label[torch.from_numpy(numbers)].numpy()
+    return float(roc_auc_score(label, predict(ranker, hein, inputs, numbers)))
 
 
 def predict(ranker: Ranker, hein: Hein | None, inputs: Inputs, numbers: Ints) -> np.ndarray:
@@ -113,8 +109,7 @@ def predict(ranker: Ranker, hein: Hein | None, inputs: Inputs, numbers: Ints) ->
     ranker.eval()
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(numbers), _SCORE_ROWS):
-            chunk = numbers[start : start + _SCORE_ROWS]
+        for chunk in torch.from_numpy(numbers).split(_SCORE_ROWS):
             parts.append(_logits(ranker, inputs, _batch(inputs, hein, chunk), chunk))
     return torch.cat(parts).numpy()
 
@@ -130,18 +125,18 @@ def hide(batch: dict[str, Tensor], draw: np.random.Generator) -> None:
     batch["item_index"] = torch.where(shown[:, 5:6] > 0, batch["item_index"], torch.ones_like(batch["item_index"]))
 
 
-def _batch(inputs: Inputs, hein: Hein | None, numbers: Ints) -> dict[str, Tensor]:
-    batch = inputs.samples.ids(numbers, inputs.index, inputs.history)
+def _batch(inputs: Inputs, hein: Hein | None, numbers: Tensor) -> dict[str, Tensor]:
+    batch = {name: tensor[numbers] for name, tensor in inputs.ids.items()}
     if hein is not None:
         # The experts run once per distinct user and item of the batch.
-        users, user = torch.unique(torch.from_numpy(inputs.samples.user[numbers]), return_inverse=True)
-        items, item = torch.unique(torch.from_numpy(inputs.samples.item[numbers]), return_inverse=True)
+        users, user = torch.unique(inputs.user[numbers], return_inverse=True)
+        items, item = torch.unique(inputs.item[numbers], return_inverse=True)
         batch["user_summary"] = hein.user_summary(inputs.users_projected[users])[user]
-        batch["item_summary"] = hein.item_summary(inputs.space.item_vec[items])[item].unsqueeze(1)
+        batch["item_summary"] = hein.item_summary(inputs.item_vec[items])[item].unsqueeze(1)
     return batch
 
 
-def _logits(ranker: Ranker, inputs: Inputs, batch: dict[str, Tensor], numbers: Ints) -> Tensor:
-    features = None if inputs.features is None else inputs.features[torch.from_numpy(numbers)].unsqueeze(1)
+def _logits(ranker: Ranker, inputs: Inputs, batch: dict[str, Tensor], numbers: Tensor) -> Tensor:
+    features = None if inputs.features is None else inputs.features[numbers].unsqueeze(1)
     logits: Tensor = ranker(batch, features).squeeze(1)
     return logits

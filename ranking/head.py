@@ -1,38 +1,64 @@
 """The matching head: how a candidate agrees with what a user experienced, did recently, and is expected to like.
 
 Works on prestored vectors alone, for any backbone. Inputs are the tensors of the design, "Serving"; B users, N
-candidates, F factors, d numbers each. torch and the standard library only: it runs in the Triton environment.
+candidates, F factors, d numbers each. Its columns come in groups (`widths`), of which a ranker has those that its
+shape names. torch and the standard library only: it runs in the Triton environment.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as fn
 
+from ranking.matching import agreement, neighbourhood, surprises, weighted
 from ranking.shape import RankerShape
 
 TAUS = (0.05, 0.15)  # temperatures of the kernels over knowledge
 COLLABORATIVE_TAUS = (0.1, 0.3)
 HISTORY, EXPERIENCED, EXPECTED, SUMMARY = range(4)  # places in user_mask
 
-_FAR = -1e4  # softmax weight 0, and finite where everything is hidden
 _CLAMP = 5.0
 
-# What hides a column; see `_gates`.
-_NEAR, _EXPERIENCED, _EXPECTED, _EXPECTED_USER, _EXPECTED_ID, _HISTORY_USER = range(6)
+# What hides a group; see `_gates`.
+_NEAR, _EXPERIENCED, _EXPECTED, _EXPECTED_USER, _EXPECTED_ID, _HISTORY_USER, _HISTORY_ID = range(7)
+_GATE = {
+    "experienced": _EXPERIENCED,
+    "expected": _EXPECTED,
+    "neighbourhood": _NEAR,
+    "anchors_level": _EXPECTED_USER,
+    "anchors_knowledge": _EXPECTED,
+    "anchors_collaborative": _EXPECTED_ID,
+    "anchors_itself": _EXPECTED_ID,
+    "statistics": _HISTORY_USER,
+    "since": _EXPECTED_USER,
+    "collaborative": _HISTORY_ID,
+}
 
 
-def column_groups(factors: int, statistics: int) -> list[int]:
-    """For each column of the features, which gate hides it."""
-    return [
-        *[_EXPERIENCED] * (2 * factors),
-        *[_EXPECTED] * (2 * factors),
-        *[_NEAR] * (len(TAUS) * (factors + 1)),
-        _EXPECTED_USER,
-        *[_EXPECTED] * len(TAUS),
-        *[_EXPECTED_ID] * (len(COLLABORATIVE_TAUS) + 1),
-        *[_HISTORY_USER] * (statistics - 1),
-        _EXPECTED_USER,
-    ]
+def widths(factors: int, statistics: int = 5) -> dict[str, int]:
+    """How many columns each group has.
+
+    experienced, expected       cosines of the candidate with what was liked and disliked, per factor
+    neighbourhood               the user's own surprises at items like the candidate
+    anchors_level               the mean of expected anchor values, above the usual
+    anchors_knowledge           anchor values at anchors like the candidate in knowledge space
+    anchors_collaborative       the same in collaborative space
+    anchors_itself              the anchor value where the candidate is an anchor
+    statistics                  of the user's values
+    since                       log1p(events since the knowledge)
+    collaborative               liked and disliked, and own surprises, in collaborative space
+    """
+    taus = len(TAUS)
+    return {
+        "experienced": 2 * factors,
+        "expected": 2 * factors,
+        "neighbourhood": taus * (factors + 1),
+        "anchors_level": 1,
+        "anchors_knowledge": taus,
+        "anchors_collaborative": len(COLLABORATIVE_TAUS),
+        "anchors_itself": 1,
+        "statistics": statistics - 1,
+        "since": 1,
+        "collaborative": 2 + len(COLLABORATIVE_TAUS),
+    }
 
 
 class MatchingHead(nn.Module):
@@ -42,34 +68,52 @@ class MatchingHead(nn.Module):
     anchor_index: Tensor
     anchor_means: Tensor
     anchor_likeness: Tensor
+    collaborative: Tensor
     mean: Tensor
     scale: Tensor
     group: Tensor
 
     def __init__(self, shape: RankerShape) -> None:
         super().__init__()
-        groups = column_groups(shape.factors, shape.statistics)
-        self.width = len(groups) + 5
+        width = widths(shape.factors, shape.statistics)
+        self.groups = shape.groups
+        gates = [_GATE[name] for name in shape.groups for _ in range(width[name])]
+        self.width = len(gates) + 5
+        self._middle = shape.middle
         self.register_buffer("anchor_vec", torch.zeros(shape.anchors, shape.factors, shape.dim))
         self.register_buffer("anchor_index", torch.zeros(shape.anchors, dtype=torch.int32))
         self.register_buffer("anchor_means", torch.zeros(shape.anchors))
         # Cosines of items' and anchors' collaborative vectors (from training users); zeros for an unknown item.
         self.register_buffer("anchor_likeness", torch.zeros(shape.vocabulary, shape.anchors))
-        self.register_buffer("mean", torch.zeros(len(groups)))
-        self.register_buffer("scale", torch.ones(len(groups)))
-        self.register_buffer("group", torch.tensor(groups), persistent=False)
+        if shape.collaborative:
+            self.register_buffer("collaborative", torch.zeros(shape.vocabulary, shape.collaborative))
+        self.register_buffer("mean", torch.zeros(len(gates)))
+        self.register_buffer("scale", torch.ones(len(gates)))
+        self.register_buffer("group", torch.tensor(gates, dtype=torch.int64), persistent=False)
 
     def features(self, batch: dict[str, Tensor]) -> Tensor:
-        """Raw features f32[B, N, K] of all parts, whatever the masks say."""
+        """Raw features f32[B, N, K] of all groups, whatever the masks say."""
+        columns = self.columns(batch, self.groups)
+        return torch.cat([columns[name] for name in self.groups], dim=-1)
+
+    def columns(self, batch: dict[str, Tensor], groups: tuple[str, ...]) -> dict[str, Tensor]:
+        """Raw columns [B, N, width] of each of `groups`."""
         item = batch["item_vec"].float()
-        columns = [
-            _agreement(batch["user_experienced"].float(), item),
-            _agreement(batch["user_expected"].float(), item),
-            self._neighbourhood(batch, item),
-            self._anchors(batch, item),
-            batch["user_stats"].float().unsqueeze(1).expand(-1, item.shape[1], -1),
-        ]
-        return torch.cat(columns, dim=-1)
+        count = item.shape[1]
+        columns = {}
+        if "experienced" in groups:
+            columns["experienced"] = agreement(batch["user_experienced"].float(), item)
+        if "expected" in groups:
+            columns["expected"] = agreement(batch["user_expected"].float(), item)
+        if "neighbourhood" in groups:
+            columns["neighbourhood"] = self._neighbourhood(batch, item)
+        if any(name.startswith("anchors") for name in groups):
+            columns |= self._anchors(batch, item)
+        if "collaborative" in groups:
+            columns["collaborative"] = self._collaborative(batch)
+        stats = batch["user_stats"].float().unsqueeze(1).expand(-1, count, -1)
+        columns["statistics"], columns["since"] = stats[..., :-1], stats[..., -1:]
+        return columns
 
     def forward(self, batch: dict[str, Tensor], features: Tensor | None = None) -> Tensor:
         """f32[B, N, width]: standardised features (`features` if they are known already), and the masks."""
@@ -86,48 +130,45 @@ class MatchingHead(nn.Module):
         return torch.cat([standard * _gates(batch, raw.dtype)[..., self.group], masks], dim=-1)
 
     def _neighbourhood(self, batch: dict[str, Tensor], item: Tensor) -> Tensor:
-        """The user's own values of items like the candidate: [B, N, len(TAUS) * (F + 1)]."""
         vec = batch["hist_vec"].float()
         present = batch["hist_index"] > 0  # an item outside the vocabulary is 1
         known = (vec.abs().amax(dim=(-1, -2)) > 0) & present
-        value = batch["hist_value"].float()
-        mean = (value * present).sum(-1, keepdim=True) / present.sum(-1, keepdim=True).clamp(min=1)
-        surprise = (value - mean) * known  # [B, H]
-        likeness = torch.einsum("bhfd,bnfd->bnfh", vec, item)
-        likeness = torch.cat([likeness, 2.0 * likeness.mean(2, keepdim=True)], dim=2)
-        likeness = likeness.masked_fill(~known[:, None, None, :], _FAR)
-        kernels = [torch.softmax(likeness / tau, dim=-1) for tau in TAUS]
-        return torch.cat([torch.einsum("bnfh,bh->bnf", kernel, surprise) for kernel in kernels], dim=-1)
+        return neighbourhood(vec, surprises(batch["hist_value"].float(), present, known), known, item, TAUS)
 
-    def _anchors(self, batch: dict[str, Tensor], item: Tensor) -> Tensor:
-        """Anchor values against the usual, at anchors like the candidate: [B, N, 1 + len(TAUS) + 3]."""
+    def _collaborative(self, batch: dict[str, Tensor]) -> Tensor:
+        """Cosines with the sums of liked and of disliked history items, and surprises at items like the candidate."""
+        vec = self.collaborative[batch["hist_index"].long()]  # [B, H, r]
+        candidate = self.collaborative[batch["item_index"].long()]
+        present = batch["hist_index"] > 0
+        known = (vec.abs().amax(-1) > 0) & present
+        value = batch["hist_value"].float()
+        liked = ((value > self._middle) & known).to(vec.dtype)
+        disliked = ((value <= self._middle) & known).to(vec.dtype)
+        sides = torch.stack([torch.einsum("bh,bhr->br", side, vec) for side in (liked, disliked)], dim=1)
+        likeness = torch.einsum("bhr,bnr->bnh", vec, candidate)
+        near = weighted(likeness, known, surprises(value, present, known), COLLABORATIVE_TAUS)
+        return torch.cat([agreement(sides.unsqueeze(2), candidate.unsqueeze(2)), near], dim=-1)
+
+    def _anchors(self, batch: dict[str, Tensor], item: Tensor) -> dict[str, Tensor]:
+        """Anchor values against the usual, at anchors like the candidate."""
         values = batch["user_anchors"].float()
         known = values > 0
         above = (values - self.anchor_means) * known
         level = above.sum(-1, keepdim=True) / known.sum(-1, keepdim=True).clamp(min=1)  # [B, 1]
         centred = (above - level) * known
-        factors = item.shape[2]
-        knowledge = torch.einsum("afd,bnfd->bna", self.anchor_vec, item) / factors
+        knowledge = torch.einsum("afd,bnfd->bna", self.anchor_vec, item) / item.shape[2]
         index = batch["item_index"].long()
-        collaborative = self.anchor_likeness[index]
-        columns = [level.unsqueeze(1).expand(-1, item.shape[1], -1)]
-        for likeness, taus in ((knowledge, TAUS), (collaborative, COLLABORATIVE_TAUS)):
-            for tau in taus:
-                kernel = torch.softmax((likeness / tau).masked_fill(~known[:, None], _FAR), dim=-1)
-                columns.append(torch.einsum("bna,ba->bn", kernel, centred).unsqueeze(-1))
         itself = (index.unsqueeze(-1) == self.anchor_index).to(centred.dtype)
-        columns.append(torch.einsum("bna,ba->bn", itself, centred).unsqueeze(-1))
-        return torch.cat(columns, dim=-1)
-
-
-def _agreement(sides: Tensor, item: Tensor) -> Tensor:
-    """Cosines of [B, 2, F, d] (liked, disliked) with [B, N, F, d], per side and factor: [B, N, 2F]."""
-    cosines = torch.einsum("bsfd,bnfd->bnsf", fn.normalize(sides, dim=-1), fn.normalize(item, dim=-1))
-    return cosines.flatten(2)
+        return {
+            "anchors_level": level.unsqueeze(1).expand(-1, item.shape[1], -1),
+            "anchors_knowledge": weighted(knowledge, known, centred, TAUS),
+            "anchors_collaborative": weighted(self.anchor_likeness[index], known, centred, COLLABORATIVE_TAUS),
+            "anchors_itself": torch.einsum("bna,ba->bn", itself, centred).unsqueeze(-1),
+        }
 
 
 def _gates(batch: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
-    """What may be seen, [B, N, 6], in the order of the constants above."""
+    """What may be seen, [B, N, 7], in the order of the constants above."""
     user = batch["user_mask"].to(dtype)
     item = batch["item_mask"].to(dtype)
     known_id = (batch["item_index"] > 1).to(dtype)
@@ -139,5 +180,6 @@ def _gates(batch: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
         user[:, EXPECTED, None] * shown,
         user[:, EXPECTED, None] * known_id,
         user[:, HISTORY, None] * shown,
+        user[:, HISTORY, None] * known_id,
     ]
     return torch.stack(gates, dim=-1)

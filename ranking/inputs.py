@@ -16,7 +16,7 @@ from encoders.expected import expected
 from knowledge.base import Action, Knowledge, Polarity, TerminalError
 from knowledge.scenario import Scenario
 from ranking.datasets.movielens import MovieLens, Rating
-from ranking.ring import Ring, rings
+from ranking.ring import Ring, rings, seen_before
 from ranking.split import history_length
 
 Floats = npt.NDArray[np.float32]
@@ -45,6 +45,7 @@ class Samples:
     ring: Ring  # of the n samples
     likes: Floats  # [U, 2, R] weights of expected likes and dislikes; each adds up to 1, or 0 if none is known
     anchors: Floats  # [U, A]
+    told: npt.NDArray[np.bool_]  # [n] the knowledge may be used: all it has seen comes before the sample
 
     def __len__(self) -> int:
         return len(self.user)
@@ -78,11 +79,13 @@ class Samples:
     def ids(self, numbers: Ints, index: Tensor, history: int) -> dict[str, Tensor]:
         """The part of `batch` that no vector is needed for: ids, values and masks."""
         ring = torch.from_numpy(self.ring.item[numbers, :history].astype(np.int64))
+        user_mask = torch.ones(len(numbers), 4, dtype=torch.uint8)
+        user_mask[:, 2:] = torch.from_numpy(self.told[numbers]).to(torch.uint8).unsqueeze(1)
         return {
             "hist_index": index[ring],
             "hist_value": torch.from_numpy(self.ring.value[numbers, :history]),
             "item_index": index[torch.from_numpy(self.item[numbers])].unsqueeze(1),
-            "user_mask": torch.ones(len(numbers), 4, dtype=torch.uint8),
+            "user_mask": user_mask,
             "item_mask": torch.ones(len(numbers), 1, dtype=torch.uint8),
         }
 
@@ -114,9 +117,12 @@ def build_samples(
     anchors: Sequence[str],
     scenario: Scenario,
     ring_size: int,
+    page_blind: bool = False,
 ) -> Samples:
     """All samples of users who have knowledge of their first `history_length` events (their frozen record).
 
+    `page_blind`: inputs see only events of earlier seconds, and no knowledge that has seen one of the sample's own
+    second: half the samples follow another rating of the same user in the same second, a page filled in one go.
     Raises `TerminalError` (`bad_recorded`) if a record has seen another number of events: it could know a target.
     """
     by_user = {user: ratings for user, ratings in data.by_user().items() if user in knowledge}
@@ -128,6 +134,7 @@ def build_samples(
     item_rows: list[int] = []
     labels: list[float] = []
     since: list[int] = []
+    told: list[bool] = []
     ring_parts: list[Ring] = []
     # One-hot "vectors" make `expected` itself say which items it averages, and with which weights.
     hot = {item: _one_hot(row, len(items) + 1) for item, row in rows.items()}
@@ -142,11 +149,13 @@ def build_samples(
         means, values[number] = expected(record.expectations, own, hot, anchors, (1, len(items) + 1))
         likes[number] = means[:, 0]
         sides = [_side(scenario, rating) for rating in ratings]
-        ring_parts.append(rings(ratings, sides, rows, first, ring_size))
+        ends = seen_before(ratings, page_blind)[first:]
+        ring_parts.append(rings(ratings, sides, rows, ends, ring_size))
         user_rows += [number] * (len(ratings) - first)
         item_rows += [rows[rating.item_id] for rating in ratings[first:]]
         labels += [float(side > 0) for side in sides[first:]]
-        since += range(len(ratings) - first)
+        since += [max(end - first, 0) for end in ends]
+        told += [end >= first for end in ends]
     return Samples(
         users,
         items,
@@ -157,6 +166,7 @@ def build_samples(
         Ring.joined(ring_parts),
         likes,
         values,
+        np.array(told, dtype=np.bool_),
     )
 
 

@@ -23,10 +23,11 @@ class Ranker(nn.Module):
         super().__init__()
         self.shape = shape
         self.head: MatchingHead | None = None
-        fields = 0
-        if shape.knowledge:
+        self.summaries = shape.knowledge and shape.summaries
+        fields = 2 * shape.summary if self.summaries else 0
+        if shape.knowledge and shape.groups:
             self.head = MatchingHead(shape)
-            fields = _FIELD + 2 * shape.summary
+            fields += _FIELD
             self.field = nn.Sequential(
                 nn.Linear(self.head.width, _HEAD_HIDDEN),
                 nn.ReLU(),
@@ -34,6 +35,7 @@ class Ranker(nn.Module):
                 nn.Linear(_HEAD_HIDDEN, _FIELD),
             )
             self.direct = nn.Linear(self.head.width, 1)
+        if self.summaries:
             # A user's summary names the user: without much dropout the network learns users by heart.
             self.summary_dropout = nn.Dropout(_SUMMARY_DROPOUT)
         self.backbone = BACKBONES[shape.backbone](shape, fields)
@@ -47,17 +49,14 @@ class Ranker(nn.Module):
         item_mask u8[B, N]. `features` f32[B, N, K] are the head's raw features where the caller has them already
         (training computes them once); the vectors are then not read.
         """
-        if self.head is None:
-            logits: Tensor = self.backbone(batch, None)
-            return logits
-        matched = self.head(batch, features)
-        count = matched.shape[1]
-        user = batch["user_summary"].float() * batch["user_mask"][:, SUMMARY, None]
-        item = batch["item_summary"].float() * batch["item_mask"].unsqueeze(-1)
-        fields = [
-            self.field(matched),
-            self.summary_dropout(user).unsqueeze(1).expand(-1, count, -1),
-            self.summary_dropout(item),
-        ]
-        logits = self.backbone(batch, torch.cat(fields, dim=-1)) + self.direct(matched).squeeze(-1)
-        return logits
+        parts = []
+        matched = None if self.head is None else self.head(batch, features)
+        if matched is not None:
+            parts.append(self.field(matched))
+        if self.summaries:
+            user = batch["user_summary"].float() * batch["user_mask"][:, SUMMARY, None]
+            item = batch["item_summary"].float() * batch["item_mask"].unsqueeze(-1)
+            parts.append(self.summary_dropout(user).unsqueeze(1).expand(-1, item.shape[1], -1))
+            parts.append(self.summary_dropout(item))
+        logits: Tensor = self.backbone(batch, torch.cat(parts, dim=-1) if parts else None)
+        return logits if matched is None else logits + self.direct(matched).squeeze(-1)

@@ -235,7 +235,9 @@ def _digest(folder: Path, named: Mapping[str, Any]) -> str:
 def _about(named: Mapping[str, Any]) -> About:
     values = {key: value for key, value in named.items() if key != "release_id"}
     values["hein"] = HeinShape(**values["hein"])
-    values["ranker"] = RankerShape(**{**values["ranker"], "hidden": tuple(values["ranker"]["hidden"])})
+    # JSON knows no tuples; a field that an earlier release lacks has that release's meaning by default.
+    lists = {key: tuple(value) for key, value in values["ranker"].items() if isinstance(value, list)}
+    values["ranker"] = RankerShape(**{**values["ranker"], **lists})
     for key in ("factors", "anchors", "anchor_means", "accepted_knowledge"):
         values[key] = tuple(values[key])
     return About(**values)

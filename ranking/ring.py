@@ -38,21 +38,32 @@ class _Place(NamedTuple):
     rev: int
 
 
-def rings(ratings: Sequence[Rating], sides: Sequence[int], rows: Mapping[str, int], first: int, ring_size: int) -> Ring:
-    """Rings before each of `ratings[first:]` (in order of time): the `ring_size` events before it, never its own.
+def seen_before(ratings: Sequence[Rating], page_blind: bool) -> list[int]:
+    """How many of `ratings` (in order of time) each of them may see: all before it, or all of earlier seconds."""
+    if not page_blind:
+        return list(range(len(ratings)))
+    ends: list[int] = []
+    for place, rating in enumerate(ratings):
+        same = place > 0 and ratings[place - 1].at == rating.at
+        ends.append(ends[-1] if same else place)
+    return ends
+
+
+def rings(
+    ratings: Sequence[Rating], sides: Sequence[int], rows: Mapping[str, int], ends: Sequence[int], ring_size: int
+) -> Ring:
+    """For each of `ends` the ring of the `ring_size` newest of the first so many `ratings` (in order of time).
 
     As in the online state, the ring is the newest events; an item that was rated again counts once, newest.
     """
-    count = len(ratings) - first
-    item = np.zeros((count, ring_size), dtype=np.int16)
-    value = np.zeros((count, ring_size), dtype=np.float32)
-    side = np.zeros((count, ring_size), dtype=np.int8)
+    item = np.zeros((len(ends), ring_size), dtype=np.int16)
+    value = np.zeros((len(ends), ring_size), dtype=np.float32)
+    side = np.zeros((len(ends), ring_size), dtype=np.int8)
     own_rows = np.array([rows[rating.item_id] for rating in ratings], dtype=np.int16)
     own_values = np.array([rating.value for rating in ratings], dtype=np.float32)
     own_sides = np.array(sides, dtype=np.int8)
     repeats = len(set(own_rows.tolist())) < len(ratings)
-    for sample in range(count):
-        end = first + sample
+    for sample, end in enumerate(ends):
         newest = list(range(end - 1, max(end - ring_size, 0) - 1, -1))
         if repeats:
             entries = [_Place(ratings[p].item_id, 0.0, "", int(ratings[p].at.timestamp()), -1, p) for p in newest]

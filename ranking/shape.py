@@ -2,10 +2,17 @@
 
 from dataclasses import dataclass
 
+# Groups of the matching head's columns (see ranking/head.py), in the order in which the first releases have them.
+FIRST_GROUPS = (
+    *("experienced", "expected", "neighbourhood"),
+    *("anchors_level", "anchors_knowledge", "anchors_collaborative", "anchors_itself"),
+    *("statistics", "since"),
+)
+
 
 @dataclass(frozen=True)
 class RankerShape:
-    """Everything that fixes the sizes of a ranker's weights."""
+    """Everything that fixes the sizes of a ranker's weights. Defaults of later fields: what earlier releases had."""
 
     vocabulary: int  # item indices, padding (0) and unknown (1) included
     factors: int = 9  # F
@@ -21,3 +28,6 @@ class RankerShape:
     dropout: float = 0.3
     middle: float = 3.5  # centre and spread of the scenario's values, for history values
     spread: float = 1.1
+    groups: tuple[str, ...] = FIRST_GROUPS  # columns of the matching head; none = no head
+    summaries: bool = True  # HEIN's summaries of both sides as fields
+    collaborative: int = 0  # width of the items' collaborative vectors; 0 = none

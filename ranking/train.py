@@ -16,21 +16,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from encoders.condense import encode_factors
 from encoders.hein import Hein, HeinShape, centre
-from encoders.sentence import SentenceEncoder
-from encoders.text_cache import EncodingCache
 from knowledge.base import RekiError, TerminalError
-from knowledge.recorded import RecordedStore
 from knowledge.scenario import load_scenario
-from ranking.collaborative import anchor_likeness
-from ranking.datasets.movielens import MovieLens, load
-from ranking.fit import FitOptions, Inputs, evaluate, fit, head_features
-from ranking.inputs import Samples, Space, build_samples
+from ranking.collaborative import RANK
+from ranking.columns import Columns, fill, set_anchors, without_own_ratings
+from ranking.fit import FitOptions, Inputs, evaluate, fit, standardise
+from ranking.inputs import Samples, build_samples
 from ranking.model import Ranker
 from ranking.release import About, Release, write_release
 from ranking.shape import RankerShape
+from ranking.sources import Sources, Texts, encode_texts
 from ranking.split import UserSplit, split_users
+from ranking.variants import VARIANTS
 
 HISTORY, RING = 50, 100  # H and N
 Report = Callable[[str, int, int], None]
@@ -53,13 +51,10 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class _Material:
-    data: MovieLens
-    store: RecordedStore
+    sources: Sources
     samples: Samples
     split: UserSplit
-    encoder_id: str
-    items: tuple[torch.Tensor, torch.Tensor]  # texts f32[R - 1, F, 384], mask
-    users: tuple[torch.Tensor, torch.Tensor]
+    texts: Texts
 
 
 def train(options: TrainOptions, report: Report = lambda stage, done, total: None) -> Release:
@@ -70,30 +65,48 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
     torch.manual_seed(options.seed)
     made = _prepare(options, report)
     scenario = load_scenario("films")
-    vocabulary = _vocabulary(made)
-    hein, space, users_projected = _space(made)
+    store = made.sources.store
+    vocabulary = made.sources.vocabulary(made.split.train)
+    hein, item_vec, users_projected = _space(made)
     rows = [0, *(vocabulary.get(item, 1) for item in made.samples.items)]
     index = torch.tensor(rows, dtype=torch.int32)
     parts = {name: made.samples.of(getattr(made.split, name)) for name in ("train", "valid", "test")}
 
-    shape = RankerShape(vocabulary=len(vocabulary) + 2, anchors=len(made.store.catalogue.anchors))
+    shape = RankerShape(
+        vocabulary=len(vocabulary) + 2,
+        anchors=len(store.catalogue.anchors),
+        groups=tuple(VARIANTS["ours"].groups),
+        backbone_history=VARIANTS["ours"].history,
+        summaries=VARIANTS["ours"].summaries,
+        collaborative=RANK,
+    )
     ranker = Ranker(shape)
-    means = _set_anchors(ranker, made, vocabulary, space)
-    report("features", 0, 1)
-    features = head_features(ranker, made.samples, space, index, HISTORY)
-    _set_standard(ranker, features[torch.from_numpy(parts["train"])])
-    report("features", 1, 1)
+    if ranker.head is None:
+        raise ValueError("a release without a head has no knowledge")
+    means = set_anchors(ranker.head, made.sources, made.split.train, vocabulary, item_vec)
+    columns: Columns = {}
+    others = (*made.split.valid, *made.split.test)
+    for number, users in enumerate(
+        without_own_ratings(ranker.head, made.sources, made.split.train, others, vocabulary)
+    ):
+        report("features", number, 6)
+        fill(columns, ranker.head, made.samples, item_vec, index, made.samples.of(users), HISTORY, shape.groups)
+    features = torch.cat([columns[name].float() for name in shape.groups], dim=1)
+    standardise(ranker.head, features[torch.from_numpy(parts["train"])])
+    report("features", 6, 6)
+    ids = made.samples.ids(np.arange(len(made.samples)), index, HISTORY)
+    rows_of = [torch.from_numpy(side) for side in (made.samples.label, made.samples.user, made.samples.item)]
 
     def run(stage: str, network: Ranker, experts: Hein | None, epochs: int) -> dict[str, float]:
-        known = None if experts is None else features
-        inputs = Inputs(made.samples, space, users_projected, index, HISTORY, known)
+        known = features if network.head is not None else None
+        inputs = Inputs(ids, *rows_of, item_vec, users_projected, known)
         settings = FitOptions(epochs=epochs, seed=options.seed)
         auc, epoch = fit(
             network, experts, inputs, parts["train"], parts["valid"], settings, lambda d, t: report(stage, d, t)
         )
         return {"valid": auc, "epochs": epoch, "test": evaluate(network, experts, inputs, parts["test"])}
 
-    ours = run("ranker", ranker, hein, options.epochs)
+    ours = run("ranker", ranker, hein if shape.summaries else None, options.epochs)
     torch.manual_seed(options.seed)
     plain_shape = RankerShape(vocabulary=shape.vocabulary, anchors=shape.anchors, knowledge=False)
     plain = run("without knowledge", Ranker(plain_shape), None, options.plain_epochs)
@@ -101,13 +114,13 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
     about = About(
         scenario=scenario.name,
         factors=scenario.factors,
-        encoder_id=made.encoder_id,
+        encoder_id=made.texts.encoder_id,
         dim=shape.dim,
         history_length=HISTORY,
         ring_size=RING,
-        anchors=tuple(made.store.catalogue.anchors),
+        anchors=tuple(store.catalogue.anchors),
         anchor_means=means,
-        accepted_knowledge=(f"{made.store.model}|{made.store.template_version}|{made.store.catalogue_version}",),
+        accepted_knowledge=(f"{store.model}|{store.template_version}|{store.catalogue_version}",),
         model_name=shape.backbone,
         metrics={
             "auc_valid": round(ours["valid"], 5),
@@ -132,40 +145,29 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
 
 def _prepare(options: TrainOptions, report: Report) -> _Material:
     report("data", 0, 1)
-    data = load(options.data)
-    ratings = data.by_user()
-    split = split_users(list(ratings))
+    sources = Sources.load(options.data)
+    split = split_users(list(sources.data.by_user()))
     kept = tuple(user for user in split.train if user not in options.without_users)[: options.most_users]
     split = UserSplit(kept, split.valid[: options.most_users], split.test[: options.most_users])
-    histories = {user: [rating.item_id for rating in own] for user, own in ratings.items()}
-    store = RecordedStore.load(histories=histories)
     wanted = {*split.train, *split.valid, *split.test}
-    known = {user: record for user, record in store.users().items() if user in wanted}
-    samples = build_samples(data, known, store.catalogue.anchors, load_scenario("films"), RING)
+    known = {user: record for user, record in sources.store.users().items() if user in wanted}
+    samples = build_samples(sources.data, known, sources.store.catalogue.anchors, load_scenario("films"), RING)
     if not len(samples.of(split.train)):
         raise TerminalError("no_data", "no training user is left: name fewer in --without-users")
     report("data", 1, 1)
-    encoder, cache = SentenceEncoder(options.encoder_id), EncodingCache(options.encodings)
-    item_texts = [store.items().get(item, {}) for item in samples.items]
-    user_texts = [known[user].factors for user in samples.users]
-    texts = [text for factors in (*item_texts, *user_texts) for text in factors.values() if text.strip()]
-    cache.encode(encoder, texts, lambda done, total: report("encodings", done, total))
-    names = load_scenario("films").factors
-    encoded = [encode_factors(side, names, encoder, cache) for side in (item_texts, user_texts)]
-    items, users = ((torch.from_numpy(vectors), torch.from_numpy(mask)) for vectors, mask in encoded)
-    return _Material(data, store, samples, split, encoder.encoder_id, items, users)
+    texts = encode_texts(
+        sources,
+        samples.users,
+        options.encodings,
+        options.encoder_id,
+        lambda done, total: report("encodings", done, total),
+    )
+    return _Material(sources, samples, split, texts)
 
 
-def _vocabulary(made: _Material) -> dict[str, int]:
-    """Items that training users touched; every other item is `unknown`, for its embedding would be noise."""
-    training = set(made.split.train)
-    touched = {rating.item_id for rating in made.data.ratings if rating.user_id in training}
-    return {item: index for index, item in enumerate((i for i in made.samples.items if i in touched), start=2)}
-
-
-def _space(made: _Material) -> tuple[Hein, Space, torch.Tensor]:
-    items, item_mask = made.items
-    users, user_mask = made.users
+def _space(made: _Material) -> tuple[Hein, torch.Tensor, torch.Tensor]:
+    items, item_mask = made.texts.items
+    users, user_mask = made.texts.users
     hein = Hein(HeinShape(factors=items.shape[1], text_dim=items.shape[2]))
     training = torch.from_numpy(np.isin(np.array(made.samples.users), np.array(made.split.train)))
     hein.fit_space(items, item_mask, users[training], user_mask[training])
@@ -174,37 +176,7 @@ def _space(made: _Material) -> tuple[Hein, Space, torch.Tensor]:
     with torch.no_grad():
         item_vec = hein.project(centre(items, hein.item_mean, item_mask))
         item_vec = torch.cat([torch.zeros_like(item_vec[:1]), item_vec])
-        users_projected = hein.project(centre(users, hein.user_mean, user_mask))
-        # Not read by the head; the true summaries come from the experts while they learn.
-        blank = torch.zeros(len(item_vec), hein.shape.summary), torch.zeros(len(users), hein.shape.summary)
-    return hein, Space(item_vec, *blank), users_projected
-
-
-def _set_anchors(ranker: Ranker, made: _Material, vocabulary: dict[str, int], space: Space) -> tuple[float, ...]:
-    """Fill the head's anchor tables; returns the LLM's mean value per anchor over training users."""
-    anchors = made.store.catalogue.anchors
-    known = made.store.users()
-    training = [known[user].expectations for user in made.split.train if user in known]
-    means = []
-    for anchor in anchors:
-        values = [e.anchors[anchor] for e in training if e is not None and anchor in e.anchors]
-        means.append(round(float(np.mean(values)), 6) if values else 0.0)
-    rows = {item: row for row, item in enumerate(made.samples.items, start=1)}
-    head = ranker.head
-    if head is None:
-        raise ValueError("a ranker without knowledge has no anchors")
-    head.anchor_vec.copy_(space.item_vec[[rows.get(anchor, 0) for anchor in anchors]])
-    # An anchor outside the vocabulary is no candidate's own index: -1, for 1 would match every unknown item.
-    head.anchor_index.copy_(torch.tensor([vocabulary.get(anchor, -1) for anchor in anchors], dtype=torch.int32))
-    head.anchor_means.copy_(torch.tensor(means))
-    head.anchor_likeness.copy_(anchor_likeness(made.data.ratings, made.split.train, vocabulary, anchors))
-    return tuple(means)
-
-
-def _set_standard(ranker: Ranker, features: torch.Tensor) -> None:
-    if ranker.head is not None:
-        ranker.head.mean.copy_(features.mean(0))
-        ranker.head.scale.copy_(features.std(0).clamp(min=1e-3))
+        return hein, item_vec, hein.project(centre(users, hein.user_mean, user_mask))
 
 
 def main(arguments: Sequence[str]) -> int:
