@@ -7,9 +7,13 @@ from typing import Any
 
 from knowledge.base import Expectations, TerminalError
 from knowledge.catalogue import Catalogue
+from knowledge.echo import EchoCheck
 from knowledge.prompts import Limits, expected_count
 from knowledge.scenario import Scenario
+from knowledge.sensitive import without_sensitive
 from knowledge.text import clean
+
+_NO_ECHO = EchoCheck()
 
 
 @dataclass(frozen=True)
@@ -33,34 +37,71 @@ class ReadAnswer:
     repairs: Counter[str]
 
 
-def read_factors(data: Mapping[str, Any], scenario: Scenario, limits: Limits) -> tuple[dict[str, str], Counter[str]]:
-    """Factor texts, cleaned and capped. Raises `TerminalError` (`empty_answer`) if none has a word in it."""
+def read_factors(
+    data: Mapping[str, Any],
+    scenario: Scenario,
+    limits: Limits,
+    *,
+    echo: EchoCheck = _NO_ECHO,
+    on_person: bool = False,
+    kept: Mapping[str, str] | None = None,
+) -> tuple[dict[str, str], Counter[str]]:
+    """Factor texts, cleaned and capped, without sentences that repeat the prompt or, `on_person`, are sensitive.
+
+    `kept`: earlier texts. A factor that the answer leaves out, or of which nothing is left, keeps its earlier text word
+    for word. Raises `TerminalError` (`empty_answer`) if none has a word in it.
+    """
     repairs: Counter[str] = Counter()
     factors: dict[str, str] = {}
     for name in scenario.factors:
         raw = data["factors"].get(name)
-        # Answers are shown to people and enter later prompts: the same rules as for any untrusted text.
-        text = clean(raw, limits.text_chars) if isinstance(raw, str) else ""
-        if not any(character.isalnum() for character in text):
+        if raw is not None or not (kept or {}).get(name):
+            text = _text(raw, limits, echo, on_person, repairs)
+            if any(character.isalnum() for character in text):
+                factors[name] = text
+                continue
             repairs["blank_factor"] += 1
-            continue
-        repairs["cut_factor"] += len(" ".join(raw.split())) > limits.text_chars
-        factors[name] = text
+        if kept and kept.get(name):
+            factors[name] = kept[name]
     if not factors:
         raise TerminalError("empty_answer", "the LLM's answer has no text for any factor: try a larger model")
     return factors, +repairs
 
 
+def _text(raw: object, limits: Limits, echo: EchoCheck, on_person: bool, repairs: Counter[str]) -> str:
+    if not isinstance(raw, str):
+        return ""
+    # Answers are shown to people and enter later prompts: the same rules as for any untrusted text.
+    text = clean(raw, limits.text_chars)
+    repairs["cut_factor"] += len(" ".join(raw.split())) > limits.text_chars
+    text, echoed = echo.without(text)
+    repairs.update(echoed)
+    if on_person:
+        text, sensitive = without_sensitive(text)
+        repairs["sensitive"] += sensitive.total()
+    return text
+
+
 def read_user(
-    data: Mapping[str, Any], scenario: Scenario, catalogue: Catalogue, touched: Collection[str], limits: Limits
+    data: Mapping[str, Any],
+    scenario: Scenario,
+    catalogue: Catalogue,
+    touched: Collection[str],
+    limits: Limits,
+    *,
+    echo: EchoCheck = _NO_ECHO,
+    kept: Mapping[str, str] | None = None,
+    retrieved: Collection[str] = (),
 ) -> ReadAnswer:
     """A user's answer. Unknown, touched and doubly named items are dropped and counted, as are values off the scale.
 
     An item that is both like and dislike says nothing and is dropped from both. `touched` anchors are left out
-    uncounted: every anchor is asked for, and the user's own value takes the place of the guess.
+    uncounted: every anchor is asked for, and the user's own value takes the place of the guess. `retrieved` items may
+    be named in this answer beside the shortlist. `echo` and `kept` as in `read_factors`.
     """
-    factors, repairs = read_factors(data, scenario, limits)
-    likes, dislikes = (_ids(data[part], catalogue, touched, repairs) for part in ("likes", "dislikes"))
+    factors, repairs = read_factors(data, scenario, limits, echo=echo, on_person=True, kept=kept)
+    allowed = {*catalogue.shortlist, *retrieved}
+    likes, dislikes = (_ids(data[part], allowed, touched, repairs) for part in ("likes", "dislikes"))
     both = set(likes) & set(dislikes)
     repairs["contradicted"] += len(both)
     count = expected_count(catalogue, limits)
@@ -80,8 +121,7 @@ def read_user(
     return ReadAnswer(factors, expectations, +repairs)
 
 
-def _ids(named: list[Any], catalogue: Catalogue, touched: Collection[str], repairs: Counter[str]) -> list[str]:
-    allowed = set(catalogue.shortlist)
+def _ids(named: list[Any], allowed: Collection[str], touched: Collection[str], repairs: Counter[str]) -> list[str]:
     kept: list[str] = []
     for entry in named:
         # Some models write ids as numbers.

@@ -10,8 +10,10 @@ from knowledge.answers import Answer, ReadAnswer, read_factors, read_user
 from knowledge.base import Clock, ItemProfile, Knowledge, KnowledgeMode, SystemClock, TransientError
 from knowledge.cache import AnswerCache, CachedAnswer
 from knowledge.catalogue import Catalogue
+from knowledge.echo import EchoCheck
+from knowledge.incremental import with_changes
 from knowledge.meter import Meter
-from knowledge.prompts import Limits, Prompt, item_prompt, user_prompt
+from knowledge.prompts import Limits, Prompt, item_prompt, retrieved_items, user_prompt
 from knowledge.requests import Extraction, UserRequest
 from knowledge.scenario import Scenario
 from knowledge.schema import violations
@@ -75,8 +77,18 @@ class LiveSource:
         catalogue = self._catalogue.known(titles)
         prompt = user_prompt(self._scenario, catalogue, titles, request, self._limits)
         touched = {entry.item_id for entry in request.history}
+        retrieved = retrieved_items(catalogue, titles, request, self._limits)
         answer, key, called = await self._ask(prompt, "user")
-        content = read_user(answer.data, self._scenario, catalogue, touched, self._limits)
+        content = read_user(
+            answer.data,
+            self._scenario,
+            catalogue,
+            touched,
+            self._limits,
+            echo=_echo_check(prompt, {request.user_id, *touched, *catalogue.shortlist, *retrieved}),
+            kept=request.previous.factors if request.incremental and request.previous is not None else None,
+            retrieved=retrieved,
+        )
         if called:
             await self._keep(key, answer, content, "user")
         knowledge = Knowledge(
@@ -89,13 +101,15 @@ class LiveSource:
             source_through=request.source_through,
             **_provenance(answer, prompt),
         )
-        return Extraction(knowledge, key, called)
+        return Extraction(with_changes(knowledge, request.previous), key, called)
 
     async def item(self, profile: ItemProfile) -> Extraction:
         """Factor texts of one item."""
         prompt = item_prompt(self._scenario, profile, self._limits)
         answer, key, called = await self._ask(prompt, "item")
-        factors, repairs = read_factors(answer.data, self._scenario, self._limits)
+        factors, repairs = read_factors(
+            answer.data, self._scenario, self._limits, echo=_echo_check(prompt, {profile.item_id})
+        )
         if called:
             await self._keep(key, answer, ReadAnswer(factors, None, repairs), "item")
         knowledge = Knowledge(
@@ -141,6 +155,10 @@ class LiveSource:
             # The answer is paid for and good: losing it over a full disk would pay again for every retry.
             usage.failures[error.reason] += 1
             log.warning("%s", error.message)
+
+
+def _echo_check(prompt: Prompt, ids: set[str]) -> EchoCheck:
+    return EchoCheck.of((message["content"] for message in prompt.messages), ids)
 
 
 def _provenance(answer: CachedAnswer, prompt: Prompt) -> dict[str, Any]:

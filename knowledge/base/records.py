@@ -102,6 +102,9 @@ class Knowledge(_Record):
     source_rev: int = Field(ge=0, description="How many of the user's events it has seen; 0 for items.")
     source_through: UtcDatetime | None = Field(default=None, description="Time of the newest of them.")
     generated_at: UtcDatetime
+    changed: tuple[str, ...] = Field(
+        default=(), description="Factors with another text than in the knowledge before; empty where nothing is known."
+    )
     tokens_in: int = Field(default=0, ge=0)
     tokens_cached: int = Field(default=0, ge=0, description="Prompt tokens that the server took from its cache.")
     tokens_out: int = Field(default=0, ge=0)
