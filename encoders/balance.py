@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # scikit-learn's own dependency
 
 from knowledge.base import TerminalError
 
@@ -101,7 +101,7 @@ def _distances(data: npt.NDArray[np.float64], centroids: npt.NDArray[np.float64]
 def _within(distance: npt.NDArray[np.float64], least: int, most: int) -> Labels:
     """The nearest cluster, but for the entities whose move costs least where a cluster is too full or too small."""
     count, k = distance.shape
-    labels = distance.argmin(axis=1).astype(np.int64)
+    labels: Labels = distance.argmin(axis=1).astype(np.int64)
     sizes = np.bincount(labels, minlength=k)
     for full in np.flatnonzero(sizes > most):
         members = np.flatnonzero(labels == full)
@@ -114,7 +114,7 @@ def _within(distance: npt.NDArray[np.float64], least: int, most: int) -> Labels:
             labels[row] = target
             sizes[full] -= 1
             sizes[target] += 1
-    own = distance[np.arange(count), labels]
+    own: npt.NDArray[np.float64] = distance[np.arange(count), labels]
     for small in np.flatnonzero(sizes < least):
         for row in np.argsort(distance[:, small] - own, kind="stable"):
             if sizes[small] >= least:

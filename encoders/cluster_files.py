@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -22,7 +23,7 @@ def write_clusters(folder: Path, clusters: Clusters) -> Path:
     """
     target = folder / clusters.version
     target.mkdir(parents=True, exist_ok=True)
-    tensors = {
+    tensors: dict[str, npt.NDArray[Any]] = {
         "centre": clusters.centre,
         "centroids": clusters.centroids,
         "quality": clusters.quality,
