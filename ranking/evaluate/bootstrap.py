@@ -44,28 +44,27 @@ class UserPairs:
     def auc(self, weights: Floats) -> Floats:
         """Pooled AUC of each draw; `weights` [D, U] says how often a user was drawn."""
         beaten = np.einsum("du,du->d", weights @ self.pairs, weights)
-        result: Floats = beaten / ((weights @ self.positives) * (weights @ self.negatives))
-        return result
+        return _shares(beaten, (weights @ self.positives) * (weights @ self.negatives))
 
     def gauc(self, weights: Floats) -> Floats:
         """GAUC of each draw."""
         both = (self.positives > 0) & (self.negatives > 0)
         own = np.diag(self.pairs)[both] / (self.positives[both] * self.negatives[both])
         size = (self.positives + self.negatives)[both] * weights[:, both]
-        result: Floats = size @ own / size.sum(1)
-        return result
+        return _shares(size @ own, size.sum(1))
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A metric of one model: as observed, and in every draw."""
+    """A metric of one model: as observed, and in every draw (NaN where a draw has no value)."""
 
     observed: float
     draws: Floats  # [D]
 
     def interval(self) -> tuple[float, float, float]:
         """2.5th percentile, observed value, 97.5th percentile."""
-        low, high = np.percentile(self.draws, [2.5, 97.5])
+        known = self.draws[~np.isnan(self.draws)]
+        low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (np.nan, np.nan)
         return float(low), self.observed, float(high)
 
     def over(self, other: "Drawn") -> "Drawn":
@@ -108,5 +107,10 @@ def drawn_means(folds: Sequence[Floats], draws: int = DRAWS) -> Drawn:
         known = ~np.isnan(own)
         observed.append(float(own[known].mean()))
         weights = user_draws(len(own), place, draws)[:, known]
-        values.append(weights @ own[known] / weights.sum(1))
+        values.append(_shares(weights @ own[known], weights.sum(1)))
     return Drawn(float(np.mean(observed)), np.mean(values, axis=0))
+
+
+def _shares(part: Floats, whole: Floats) -> Floats:
+    """Part / whole, NaN where a draw holds nothing to compare (few users, all of one class)."""
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)

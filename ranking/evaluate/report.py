@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import isnan
 from typing import Any
 
 from ranking.evaluate.metrics import Floats
@@ -95,11 +96,11 @@ _SPLITS = {
 }
 
 
-def _short(value: float) -> float:
-    return round(value, _DIGITS)
+def _short(value: float) -> float | None:
+    return None if isnan(value) else round(value, _DIGITS)
 
 
-def _gains(ours: Scores, other: Scores) -> dict[str, list[float]]:
+def _gains(ours: Scores, other: Scores) -> dict[str, list[float | None]]:
     pairs = {"auc_relative": (ours.auc, other.auc), "gauc_relative": (ours.gauc, other.gauc)}
     return {name: [_short(value) for value in mine.over(theirs).interval()] for name, (mine, theirs) in pairs.items()}
 

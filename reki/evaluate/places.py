@@ -22,7 +22,8 @@ def places(dataset: str, out: Path, quick: bool) -> Places:
     if not folder.is_dir():
         raise TerminalError("no_data", f"{folder} is missing: `sh scripts/setup` fetches it")
     data = _few_users(folder, out / "quick-data" / folder.name) if quick else folder
-    return Places(data, load_settings().encoders.encodings_dir, cache_dir() / "folds", out)
+    cache = out / "quick-folds" if quick else cache_dir() / "folds"
+    return Places(data, load_settings().encoders.encodings_dir, cache, out)
 
 
 def environment() -> dict[str, str]:
