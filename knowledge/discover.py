@@ -105,7 +105,7 @@ def _read(data: dict[str, Any]) -> tuple[list[Factor], Counter[str]]:
             repairs["blank_factor"] += 1
             continue
         parts = {part: clean(str(raw.get(part) or ""), LINE_CHARS) for part in ("name", "user", "item", "why")}
-        name = re.sub(r"[^a-z0-9]+", "_", parts["name"].lower()).strip("_0123456789")[:40].strip("_")
+        name = re.sub(r"[^a-z0-9]+", "_", parts["name"].lower()).lstrip("_0123456789")[:40].strip("_")
         if not name or not parts["user"] or not parts["item"]:
             repairs["blank_factor"] += 1
         elif _SENSITIVE.search(name):

@@ -36,7 +36,7 @@ class Limits:
 
 # With a shortlist of 60, prompt and longest possible answer fit the embedded LLM's 4,096 tokens.
 EMBEDDED_LIMITS = Limits(
-    history_items=20, title_chars=50, field_chars=30, text_chars=100, retrieved_items=0, facts_chars=0
+    history_items=15, title_chars=50, field_chars=30, text_chars=100, retrieved_items=0, facts_chars=0
 )
 
 

@@ -1,5 +1,6 @@
 """The real embedded LLM: well-formed answers within a slot's 4,096 tokens. What it says is not looked at."""
 
+import dataclasses
 import json
 import signal
 import socket
@@ -41,10 +42,12 @@ def big_request(previous, scenario):
     return UserRequest("user-7f3a", profile, history, 100, START, previous, 1)
 
 
-def test_the_longest_prompt_and_the_longest_answer_fit_a_slot(llm_server, scenario, big_request):
+@pytest.mark.parametrize("new_events", [None, 100])
+def test_the_longest_prompt_and_the_longest_answer_fit_a_slot(llm_server, scenario, big_request, new_events):
     catalogue = recorded_catalogue().trimmed(EMBEDDED_SHORTLIST)
     titles = {item_id: f"Usual Length of a Title, The {item_id} (1995)" for item_id in catalogue.shortlist}
-    prompt = user_prompt(scenario, catalogue, titles, big_request, EMBEDDED_LIMITS)
+    request = dataclasses.replace(big_request, new_events=new_events)
+    prompt = user_prompt(scenario, catalogue, titles, request, EMBEDDED_LIMITS)
     asked = tokens(llm_server, post(llm_server, "/apply-template", {"messages": prompt.messages})["prompt"])
     longest = {
         # Digits are the worst case: a token each.
