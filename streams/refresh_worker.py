@@ -131,6 +131,7 @@ class RefreshWorker:
             source=self._source,
             announce=self._announce,
             full_every=settings.refresh_full_every,
+            full_drift=settings.refresh_full_drift,
             clock=SystemClock(),
             io=self._io,
             cpu=self._cpu,

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,6 +16,7 @@ from feature_repo.reader import FeatureReader
 from feature_repo.records import EntityWrite, Outcome
 from feature_repo.writer import FeatureWriter
 from knowledge.base import Clock, Knowledge, TerminalError, TransientError, from_micros, micros
+from knowledge.incremental import plan, with_changes
 from knowledge.requests import Extraction, HistoryEntry, KnowledgeSource, NoNewerRecord, UserRequest
 from streams.control import Slots
 from streams.due import DueSet
@@ -26,6 +28,8 @@ from streams.requests import RefreshRequest
 from streams.state import UserState
 from streams.store import StateStore
 from streams.user_encoder import Encodable, UserEncoder, expected_items, own_values
+
+log = logging.getLogger(__name__)
 
 
 class RefreshEnd(StrEnum):
@@ -82,6 +86,7 @@ class Refresher:
         io: Executor,
         cpu: Executor,
         faults: Faults | None = None,
+        full_drift: float = 0.0,
     ) -> None:
         self._redis = redis
         self._slots = slots
@@ -92,7 +97,7 @@ class Refresher:
         self._encoder = encoder
         self._source = source
         self._announce = announce
-        self._full_every = full_every
+        self._full_every, self._full_drift = full_every, full_drift
         self._clock = clock
         self._faults = faults or Faults()
         self._io = io
@@ -125,7 +130,8 @@ class Refresher:
         if extraction.knowledge.source_rev <= look.state.refreshed_rev:
             await self.fail(request, RefreshEnd.NO_NEWER_RECORD)
             return Refreshed(RefreshEnd.NO_NEWER_RECORD, request)
-        return await self._write(request, look.state, extraction)
+        changes = with_changes(extraction.knowledge, look.previous)
+        return await self._write(request, look.state, replace(extraction, knowledge=changes))
 
     async def fail(self, request: RefreshRequest, reason: str) -> None:
         """Note that `request` ended without new knowledge; the previous knowledge keeps serving."""
@@ -159,6 +165,18 @@ class Refresher:
                 f"the ring no longer holds any of the first {request.source_rev} events; a newer request will follow",
             )
         generation = look.state.generation + 1
+        seen = 0 if look.previous is None else look.previous.source_rev
+        planned = plan(
+            look.previous,
+            None,
+            generation=generation,
+            full_every=self._full_every,
+            new_events=sum(entry.rev > seen for entry in entries),
+            shown_events=len(entries),
+            drift=request.drift,
+            full_drift=self._full_drift,
+        )
+        log.debug("generation %d: %s", generation, planned.reason)
         return UserRequest(
             user_id=request.user_id,
             profile=dict(look.state.profile),
@@ -174,9 +192,9 @@ class Refresher:
             ),
             source_rev=request.source_rev,
             source_through=from_micros(max(entry.occurred_at for entry in entries)),
-            # Every M-th time from the events alone: knowledge built on knowledge keeps what was once believed.
-            previous=None if generation % self._full_every == 0 else look.previous,
+            previous=None if planned.full else look.previous,
             generation=generation,
+            new_events=planned.new_events,
         )
 
     async def _write(self, request: RefreshRequest, state: UserState, extraction: Extraction) -> Refreshed:
@@ -251,7 +269,11 @@ def _outcome(request: RefreshRequest, reason: str, at: int) -> dict[str, Any]:
 
 
 def feature_update(knowledge: Knowledge, release: str, written_at: datetime) -> bytes:
-    """The message of topic `feature-updates` for a refreshed user; at least once, so by (entity, source_rev)."""
+    """The message of topic `feature-updates` for a refreshed user; at least once, so by (entity, source_rev).
+
+    `changed` names the factors whose text, and so whose vector, is another than before. It is empty where nobody can
+    tell (rows repeated after a crash): take all for changed then; expectations may differ at any time.
+    """
     return json.dumps(
         {
             "entity": "user",
@@ -259,6 +281,7 @@ def feature_update(knowledge: Knowledge, release: str, written_at: datetime) -> 
             "views": ["user_knowledge", "user_expected"],
             "source_rev": knowledge.source_rev,
             "release": release,
+            "changed": list(knowledge.changed),
             "event_time": written_at.isoformat(),
             "schema_version": 1,
         },

@@ -23,6 +23,9 @@ class RefreshRequest(BaseModel):
     epoch: int = Field(ge=0, description="Raised by forgetting; a request of an earlier life is dropped.")
     requested_at: UtcDatetime
     reason: str = Field(max_length=500, description="Why the policy found the user changed; shown to people.")
+    drift: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="How far taste has moved; None = not measured."
+    )
     schema_version: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
 
     @property

@@ -164,6 +164,7 @@ class Scheduler:
                         epoch=state.epoch,
                         requested_at=now,
                         reason=decision.reason,
+                        drift=one.drift,
                     )
                 )
         return plan

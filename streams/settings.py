@@ -87,7 +87,14 @@ class StreamSettings(BaseModel):
     refresh_tick_s: float = Field(default=0.2, gt=0, description="How often the scheduler looks for due users.")
     refresh_concurrency: int = Field(default=4, ge=1, description="Users refreshed at the same time by one worker.")
     refresh_full_every: int = Field(
-        default=5, ge=1, description="Every M-th generation re-reads the whole ring instead of building on the last."
+        default=5,
+        ge=1,
+        description="Every M-th generation is made from the events alone instead of building on the last; 1 = each.",
+    )
+    refresh_full_drift: float = Field(
+        default=0.5,
+        ge=0,
+        description="Drift of the experienced vectors that makes a generation start from the events alone; 0 = none.",
     )
 
     # Health and tests

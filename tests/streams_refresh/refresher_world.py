@@ -134,6 +134,7 @@ def world(client, keys, namespace, store, due, tmp_path):
             source=source,
             announce=announce,
             full_every=3,
+            full_drift=0.8,
             clock=SystemClock(),
             io=io,
             cpu=cpu,

@@ -20,6 +20,15 @@ def test_a_request_is_read_back_as_it_was_written() -> None:
     assert parse_request(*encode_request(REQUEST)) == REQUEST
 
 
+def test_how_far_taste_has_moved_travels_with_the_request_and_may_be_unknown() -> None:
+    moved = REQUEST.model_copy(update={"drift": 0.4})
+    assert parse_request(*encode_request(moved)) == moved
+    key, value = encode_request(REQUEST)
+    older = json.loads(value)
+    del older["drift"]
+    assert parse_request(key, json.dumps(older).encode()) == REQUEST
+
+
 def test_a_tombstone_is_nothing_to_do() -> None:
     assert parse_request(b"u1", None) is None
 

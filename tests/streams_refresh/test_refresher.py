@@ -96,6 +96,33 @@ async def test_every_third_generation_starts_from_the_events_alone(world):
     assert [request.previous is None for request in world.source.requests] == [False, False, True]
 
 
+async def test_an_incremental_request_says_how_many_events_are_new_and_a_full_one_does_not(world):
+    for _ in range(3):
+        world.publish("u", 1)
+        await world.refresher.refresh(world.request())
+    assert [request.new_events for request in world.source.requests] == [4, 1, None]
+    assert [request.incremental for request in world.source.requests] == [True, True, False]
+
+
+async def test_taste_that_has_moved_far_starts_from_the_events_alone(world):
+    await world.refresher.refresh(world.request(drift=0.79))
+    world.publish("u", 1)
+    await world.refresher.refresh(world.request(drift=0.8))
+    assert [request.incremental for request in world.source.requests] == [True, False]
+
+
+async def test_the_update_names_the_factors_that_have_changed_also_after_a_full_regeneration(world):
+    before = knowledge("u", 10).factors
+    after = [{**before, "mood_tone": "calm"}, {**before, "mood_tone": "calm"}, {**before, "mood_tone": "wild"}]
+    for factors in after:
+        world.publish("u", 1)
+        rev = world.store.read("u").rev
+        world.source.answers = [knowledge("u", rev).model_copy(update={"factors": factors})]
+        await world.refresher.refresh(world.request())
+    assert world.source.requests[2].previous is None
+    assert [update["changed"] for update in world.announced] == [["mood_tone"], [], ["mood_tone"]]
+
+
 async def test_a_late_writer_of_older_events_changes_nothing(world):
     old = world.request()
     world.publish("u", 2)

@@ -56,6 +56,7 @@ async def test_a_due_user_is_asked_about_once_and_the_request_says_why(scheduler
     [request] = published
     assert (request.user_id, request.source_rev, request.epoch) == ("a", 4, 0)
     assert request.reason == "4 new events, 3 needed"
+    assert request.drift == 0.4
     state = store.read("a")
     assert state.requested_rev == 4
     assert state.requested_at > 0
