@@ -113,4 +113,5 @@ def drawn_means(folds: Sequence[Floats], draws: int = DRAWS) -> Drawn:
 
 def _shares(part: Floats, whole: Floats) -> Floats:
     """Part / whole, NaN where a draw holds nothing to compare (few users, all of one class)."""
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    result: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return result

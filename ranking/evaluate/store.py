@@ -57,7 +57,7 @@ class ResultStore:
 
     def write(self, code: str, name: str, result: Result) -> None:
         """Put the result in place, durably."""
-        arrays = {
+        arrays: Arrays = {
             "valid": result.valid.astype(np.float32),
             "test": result.test.astype(np.float32),
             "valid_numbers": result.valid_numbers.astype(np.int32),
@@ -92,7 +92,7 @@ def put(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with draft.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)

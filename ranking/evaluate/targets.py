@@ -46,7 +46,12 @@ def claims(table: Table) -> list[Claim]:
                 ours, other = (getattr(variants[name], metric) for name in ("ours", against))
                 gains[backbone, against, metric, wanted] = ours.over(other)
     adjusted = holm({key: gain.chance() for key, gain in gains.items()})
-    return [Claim(*key, *gain.interval(), adjusted[key]) for key, gain in gains.items()]
+    made = []
+    for key, gain in gains.items():
+        backbone, against, metric, wanted = key
+        low, middle, high = gain.interval()
+        made.append(Claim(backbone, against, metric, wanted, low, middle, high, adjusted[key]))
+    return made
 
 
 def only_user_bias(ours: Scores, other: Scores) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it has no types
 
 from ranking.evaluate.plan import Group, Job
 from ranking.evaluate.store import Result, ResultStore, SampleTable
@@ -86,11 +86,11 @@ def _table(material: Any) -> SampleTable:  # noqa: ANN401 - `FoldMaterial`, or a
 
 
 def _result(run: Any, wall: float, order: dict[str, Any]) -> Result:  # noqa: ANN401 - `Predictions`
-    logits = [np.asarray(values, dtype=np.float32) for values in (run.valid, run.test)]
-    if not all(np.isfinite(values).all() for values in logits):
+    valid, test = (np.asarray(values, dtype=np.float32) for values in (run.valid, run.test))
+    if not (np.isfinite(valid).all() and np.isfinite(test).all()):
         raise ValueError("a prediction is not a finite number")
     about = {"epochs": run.epochs, "cpu_s": run.cpu_s, "wall_s": wall, **order}
-    return Result(*logits, np.asarray(run.valid_numbers), np.asarray(run.test_numbers), about)
+    return Result(valid, test, np.asarray(run.valid_numbers), np.asarray(run.test_numbers), about)
 
 
 if __name__ == "__main__":

@@ -68,12 +68,10 @@ def _wanted(chosen: Chosen) -> Wanted:
         names = _known("backbone", chosen.backbones, BACKBONES, "din")
         variants = _known("variant", chosen.variants, (*HEADLINE, *OTHERS), ",".join(HEADLINE))
         return Wanted(names, variants, folds=1, seeds=1, deeper=(), page_blind=False)
-    variants = {"headline": ",".join(HEADLINE), "all": ",".join((*HEADLINE, *OTHERS))}.get(
-        chosen.variants, chosen.variants
-    )
+    every = {"headline": ",".join(HEADLINE), "all": ",".join((*HEADLINE, *OTHERS))}
     return Wanted(
         _known("backbone", chosen.backbones, BACKBONES, ",".join(BACKBONES)),
-        _known("variant", variants, (*HEADLINE, *OTHERS), ""),
+        _known("variant", every.get(chosen.variants, chosen.variants), (*HEADLINE, *OTHERS), ""),
         chosen.folds,
         chosen.seeds,
         _known("split", chosen.splits, _SPLITS, ""),
