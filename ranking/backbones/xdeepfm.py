@@ -29,8 +29,8 @@ class Cin(nn.Module):
         # Fields first and [M * e] last: each layer is one matrix product, twice as fast as with the fields last.
         start = embedded.transpose(0, 1).flatten(1)  # [m, M * e]
         maps, sums = start, []
-        for layer in self.layers:
-            maps = layer.weight @ (maps.unsqueeze(1) * start).flatten(0, 1)  # [H, M * e]
+        for weight in self.layers.parameters():  # one a layer, in order
+            maps = weight @ (maps.unsqueeze(1) * start).flatten(0, 1)  # [H, M * e]
             sums.append(maps.reshape(len(maps), -1, embedded.shape[2]).sum(-1))
         return torch.cat(sums).transpose(0, 1)
 
