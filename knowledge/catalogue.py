@@ -138,3 +138,8 @@ def recorded_catalogue() -> Catalogue:
     resource = files("knowledge") / "data" / "ml-100k" / "catalogue.json"
     parts = json.loads(resource.read_text(encoding="utf-8"))
     return Catalogue(RECORDED_CATALOGUE_VERSION, tuple(parts["anchors"]), tuple(parts["shortlist"]))
+
+
+def chosen_catalogue(path: Path | None) -> Catalogue:
+    """The artefact at `path`, the recorded catalogue where none is named (setting `catalogue_file`)."""
+    return recorded_catalogue() if path is None else load_catalogue(path)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 EMBEDDED_MODEL = "smollm2-135m-instruct"
+RECORDED_SCENARIO = "films"
 EMBEDDED_SHORTLIST = 60  # of 4,096 tokens a slot, 60 titles leave room for a history and the whole answer
 
 
@@ -42,9 +43,16 @@ class KnowledgeSettings(BaseModel):
     knowledge_recorded: bool | None = Field(
         default=None,
         description="Answer from the recorded MovieLens-100K knowledge where it has something newer. Unset = yes, "
-        "except with REKI_LLM=openai, whose user ids are your own.",
+        "except with REKI_LLM=openai, whose user ids are your own, and in other scenarios than films.",
     )
-    scenario: str = Field(default="films", description="Scenario file in knowledge/scenarios, without .toml.")
+    scenario: str = Field(
+        default=RECORDED_SCENARIO,
+        description="Built-in scenario (films, books, music, news, products), or the path of a .toml file of your own.",
+    )
+    catalogue_file: Path | None = Field(
+        default=None,
+        description="Anchors and shortlist of your items, a JSON file; unset = those of the recorded MovieLens-100K.",
+    )
     knowledge_cache_dir: Path = Field(
         default=Path(".reki/data/answers"), description="Folder of answers already paid for (personal data)."
     )
@@ -53,6 +61,11 @@ class KnowledgeSettings(BaseModel):
     def _complete(self) -> Self:
         if self.llm == "openai" and not (self.llm_base_url and self.llm_model):
             raise ValueError("llm = openai needs llm_base_url (such as http://host:8000/v1) and llm_model")
+        if self.scenario != RECORDED_SCENARIO and (self.llm == "recorded" or self.knowledge_recorded):
+            raise ValueError(
+                f"recorded knowledge is about {RECORDED_SCENARIO}: for scenario {self.scenario} set llm to openai or "
+                "embedded, and leave knowledge_recorded unset"
+            )
         if self.llm == "recorded" and self.knowledge_recorded is False:
             raise ValueError("llm = recorded with knowledge_recorded = false leaves nobody to answer")
         if self.llm_base_url:
@@ -74,4 +87,6 @@ class KnowledgeSettings(BaseModel):
     @property
     def uses_recorded(self) -> bool:
         """Whether recorded knowledge answers first."""
-        return self.llm != "openai" if self.knowledge_recorded is None else self.knowledge_recorded
+        if self.knowledge_recorded is not None:
+            return self.knowledge_recorded
+        return self.llm != "openai" and self.scenario == RECORDED_SCENARIO

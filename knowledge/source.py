@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from knowledge.base import Clock, ItemProfile
 from knowledge.cache import AnswerCache
-from knowledge.catalogue import recorded_catalogue
+from knowledge.catalogue import chosen_catalogue
 from knowledge.live import LiveSource, Llm
 from knowledge.meter import Meter
 from knowledge.prompts import EMBEDDED_LIMITS
@@ -132,7 +132,7 @@ def open_source(
     live = LiveSource(
         client or LlmClient(settings, clock),
         load_scenario(settings.scenario),
-        recorded_catalogue().trimmed(settings.shortlist_size),
+        chosen_catalogue(settings.catalogue_file).trimmed(settings.shortlist_size),
         titles,
         AnswerCache(settings.knowledge_cache_dir),
         limits=EMBEDDED_LIMITS if settings.llm == "embedded" else None,

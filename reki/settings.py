@@ -146,6 +146,8 @@ def _folders(settings: Settings, root: Path) -> Settings:
     cache, data = root / settings.reki.cache, root / settings.reki.data_dir
     for field in FIELD_ROOM:
         value = settings.value(field)
+        if field == "scenario" and value.endswith(".toml"):  # a file of one's own; else a built-in scenario's name
+            moved.setdefault(settings.sources[field], {})[field] = str(root / Path(value).expanduser())
         if not isinstance(value, Path):
             continue
         source, target = settings.sources[field], root / value

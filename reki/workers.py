@@ -34,7 +34,7 @@ def refresh(settings: Settings) -> NoReturn:
     """Run the refresh worker, with the encoder and HEIN of the release, until SIGTERM."""
     from encoders.sentence import SentenceEncoder
     from encoders.text_cache import EncodingCache
-    from knowledge.catalogue import recorded_catalogue
+    from knowledge.catalogue import chosen_catalogue
     from knowledge.source import open_source
     from ranking.release import Release
     from reki.recorded import recorded_store
@@ -44,7 +44,7 @@ def refresh(settings: Settings) -> NoReturn:
     encoder = SentenceEncoder(release.encoder_id, settings.encoders.encoder_batch)
     encoder.encode(["ready"])  # loads the model now: the first user should not wait for it
     condenser = release.condenser(encoder, EncodingCache(settings.encoders.encodings_dir))
-    catalogue = recorded_catalogue()
+    catalogue = chosen_catalogue(settings.knowledge.catalogue_file)
     titles = OnlineTitles([*catalogue.anchors, *catalogue.shortlist])
     store = recorded_store(settings.ranking.movielens_dir) if settings.knowledge.uses_recorded else None
     source = open_source(settings.knowledge, titles, store=store)

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from knowledge.base import TerminalError
-from knowledge.catalogue import recorded_catalogue
+from knowledge.catalogue import chosen_catalogue
 from knowledge.live import Llm
 from knowledge.requests import KnowledgeSource
 from knowledge.scenario import load_scenario
@@ -34,7 +34,7 @@ class Opened:
 
     def titles(self) -> Mapping[str, str]:
         """Titles of the catalogue's items."""
-        catalogue = recorded_catalogue()
+        catalogue = chosen_catalogue(self.settings.knowledge.catalogue_file)
         return self.subjects.titles(list(dict.fromkeys([*catalogue.anchors, *catalogue.shortlist])))
 
     def source(self, settings: Settings, client: Llm | None = None) -> KnowledgeSource:

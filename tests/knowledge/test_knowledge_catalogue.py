@@ -3,7 +3,9 @@ import json
 import pytest
 
 from knowledge.base import TerminalError
-from knowledge.catalogue import Catalogue, load_catalogue, recorded_catalogue
+from knowledge.catalogue import Catalogue, chosen_catalogue, load_catalogue, recorded_catalogue
+from knowledge.settings import KnowledgeSettings
+from knowledge.source import LiveSource, open_source
 
 
 def test_the_recorded_catalogue_has_the_forty_anchors_in_the_order_of_the_records():
@@ -110,3 +112,28 @@ def test_a_wrong_catalogue_file_is_refused_with_its_name_and_the_fault(tmp_path,
         load_catalogue(path)
     assert caught.value.reason == "bad_catalogue"
     assert "own.json" in caught.value.message
+
+
+async def test_another_scenario_takes_its_own_catalogue_and_never_films_recorded_knowledge(
+    server, settings, tmp_path, request_of, good
+):
+    path = tmp_path / "catalogue.json"
+    Catalogue.named("shop", ("1", "2", "3", "4"), tuple(str(n) for n in range(1, 25)), MADE).write(path)
+    own = KnowledgeSettings(**settings.model_dump() | {"scenario": "music", "llm": "embedded", "catalogue_file": path})
+    source = open_source(own, {str(n): f"Track {n}" for n in range(1, 25)})
+    assert isinstance(source, LiveSource)
+    factors = ("genre", "artist", "era")
+    server.plan = [json.dumps(good | {"factors": dict.fromkeys(factors, "warm")}), json.dumps(good)]
+    with pytest.raises(TerminalError):  # the factors of films are no answer about music
+        await source.user(request_of())
+    asked = server.requests[0]["messages"][0]["content"]
+    assert asked.startswith("You know tracks well")
+    assert '24 "Track 24"' in asked
+    await source.close()
+    assert chosen_catalogue(path) != chosen_catalogue(None) == recorded_catalogue()
+
+
+@pytest.mark.parametrize("wrong", [{}, {"llm": "embedded", "knowledge_recorded": True}])
+def test_recorded_knowledge_of_films_is_refused_for_another_scenario(wrong):
+    with pytest.raises(ValueError, match="recorded knowledge is about films"):
+        KnowledgeSettings(scenario="music", **wrong)

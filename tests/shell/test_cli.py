@@ -54,6 +54,7 @@ def test_settings_come_with_their_source_and_without_secrets():
         (("load-sample",), {"REKI_STATE_DIR": "/nowhere"}, "no stack of this clone is up"),
         (("up",), {"REKI_RELEASE": "/nowhere/release"}, "there is no release at /nowhere/release"),
         (("up",), {"REKI_SCENARIO": "opera"}, "there is no scenario 'opera': use one of"),
+        (("settings",), {"REKI_SCENARIO": "books", "REKI_LLM": "recorded"}, "recorded knowledge is about films"),
         (("up", "--stores"), {"REKI_DATA_DIR": "/proc/nowhere"}, "the folder /proc/nowhere cannot be made"),
         (("worker", "cook"), {}, "cook"),
         (("dance",), {}, "dance"),
