@@ -10,7 +10,7 @@ from test_backbone_fignn import gru
 from ranking.backbones.dien import Augru, Dien
 
 
-class _Cell:
+class ExtractorCell:
     """The weights of the extractor's GRU under the names of a cell."""
 
     def __init__(self, layer):
@@ -63,7 +63,7 @@ def test_logits_are_those_of_the_interest_evolved_oldest_first():
     for user in range(3):
         states, own = [], [0.0] * 4
         for given in entries(model, batch, user):
-            own = gru(_Cell(model.extract), given, own)
+            own = gru(ExtractorCell(model.extract), given, own)
             states.append(own)
         for place in range(4):
             candidate = table[int(batch["item_index"][user, place])]
