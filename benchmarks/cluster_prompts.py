@@ -6,7 +6,7 @@ Users are clustered by their experienced vectors (sums of the recorded item know
 over their first `history_length` ratings, items by the encoding of title and genres: no user's later rating, nor any
 recorded knowledge of users, is read. A line has `entity`, `cluster`, `clusters_version`, `members` (how many),
 `template_version`, `prompt_hash`, `messages` (exact), `schema`, `allowed` (ids that likes and dislikes may name) and
-`anchors`. Beside it FILE.members.json keeps what the assembly needs and no LLM may see: members, mean values, weights.
+`anchors`. Beside it FILE.clusters/ keeps the clusters for `cluster_answers.py`: no LLM needs to see it.
 """
 
 # ruff: noqa: E402 - the path is put right before our own packages are imported
@@ -22,8 +22,9 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 
+from encoders.cluster_files import write_clusters
 from encoders.clusters import Clusters, build_clusters, members_allowed
-from encoders.collective import cluster_requests, memberships
+from encoders.collective import cluster_requests
 from encoders.condense import encode_factors
 from encoders.experienced import experienced_many
 from encoders.hein import Hein, HeinShape, centre
@@ -132,17 +133,20 @@ def line(request: ClusterRequest, data: MovieLens, scenario: Scenario) -> dict[s
     }
 
 
-def write(out: Path, lines: list[dict[str, object]], clusters: Clusters, population: Population, means: dict) -> None:
-    out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8")
-    weights = memberships(clusters, population.vectors)
-    beside = {
-        "clusters_version": clusters.version,
-        "representation": clusters.representation,
-        "mean_values": means,
-        "members": {str(cluster): clusters.of(cluster) for cluster in range(clusters.k)},
-        "memberships": {i: [[c, round(w, 5)] for c, w in own] for i, own in zip(population.ids, weights, strict=True)},
-    }
-    out.with_suffix(".members.json").write_text(json.dumps(beside) + "\n", encoding="utf-8")
+def populate(entity: str, data: MovieLens, settings: EncoderSettings) -> Population:
+    return users(data, load_scenario("films"), settings) if entity == "user" else items(data, settings)
+
+
+def cluster(population: Population, entity: str, k: int, seed: int) -> Clusters:
+    return build_clusters(
+        population.ids,
+        population.vectors,
+        k,
+        entity=entity,
+        representation=population.representation,
+        min_members=members_allowed(len(population.ids), k),
+        seed=seed,
+    )
 
 
 def main() -> None:
@@ -154,23 +158,14 @@ def main() -> None:
     parser.add_argument("--encodings", type=Path, default=EncoderSettings().encodings_dir)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    scenario, data = load_scenario("films"), load(chosen.data)
-    settings = EncoderSettings(encodings_dir=chosen.encodings)
-    population = users(data, scenario, settings) if chosen.entity == "users" else items(data, settings)
+    data, entity = load(chosen.data), chosen.entity.removesuffix("s")
+    population = populate(entity, data, EncoderSettings(encodings_dir=chosen.encodings))
+    clusters = cluster(population, entity, chosen.k, chosen.seed)
     least = members_allowed(len(population.ids), chosen.k)
-    entity = chosen.entity.removesuffix("s")
-    clusters = build_clusters(
-        population.ids,
-        population.vectors,
-        chosen.k,
-        entity=entity,
-        representation=population.representation,
-        min_members=least,
-        seed=chosen.seed,
-    )
-    requests = list(cluster_requests(clusters, population.ids, population.vectors, population.members))
-    lines = [line(request, data, scenario) for request in requests]
-    write(chosen.out, lines, clusters, population, {str(r.cluster): r.mean_value for r in requests})
+    requests = cluster_requests(clusters, population.ids, population.vectors, population.members)
+    lines = [line(request, data, load_scenario("films")) for request in requests]
+    chosen.out.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines), encoding="utf-8")
+    write_clusters(chosen.out.with_suffix(".clusters"), clusters)
     tokens = [sum(len(message["content"]) for message in row["messages"]) // 4 for row in lines]
     print(
         json.dumps(

@@ -15,13 +15,19 @@ from knowledge.base import ItemProfile
 Vectors = npt.NDArray[np.float32]
 
 
-def user_representation(experienced: Vectors) -> Vectors:
+# Half: what somebody does not like is often only so-so, and sets people less apart (`benchmarks/collective.py`).
+DISLIKED_WEIGHT = 0.5
+
+
+def user_representation(experienced: Vectors, disliked_weight: float = DISLIKED_WEIGHT) -> Vectors:
     """Users' experienced vectors f32[n, 2, F, d] as unit rows f32[n, 2 F d]; zeros for a user without any.
 
-    What is liked and what is disliked weigh alike, however many events stand behind each: the sums' directions count.
+    The sums' directions count, not how many events stand behind each: both sides to length 1, then the disliked one
+    times its weight.
     """
-    sides = experienced.reshape(len(experienced), 2, -1).astype(np.float32)
-    return unit(unit(sides).reshape(len(sides), -1))
+    sides = unit(experienced.reshape(len(experienced), 2, -1).astype(np.float32))
+    weights = np.array([1.0, disliked_weight], dtype=np.float32)
+    return unit((sides * weights[:, None]).reshape(len(sides), -1))
 
 
 def item_representation(vectors: Vectors) -> Vectors:
