@@ -37,6 +37,11 @@ class AnswerCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        """Where the answers are."""
+        return self._folder
+
     def get(self, key: str) -> CachedAnswer | None:
         """The answer, or None; a file that cannot be read as one counts as absent (and is overwritten)."""
         try:

@@ -13,6 +13,7 @@ from knowledge.catalogue import Catalogue
 from knowledge.echo import EchoCheck
 from knowledge.incremental import with_changes
 from knowledge.meter import Meter
+from knowledge.prompt_index import PromptIndex
 from knowledge.prompts import Limits, Prompt, item_prompt, retrieved_items, user_prompt
 from knowledge.requests import Extraction, UserRequest
 from knowledge.scenario import Scenario
@@ -64,6 +65,7 @@ class LiveSource:
         self._catalogue = catalogue
         self._titles = titles
         self._cache = cache
+        self._index = PromptIndex(cache)
         self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._looking = asyncio.Lock()
@@ -90,7 +92,7 @@ class LiveSource:
             retrieved=retrieved,
         )
         if called:
-            await self._keep(key, answer, content, "user")
+            await self._keep(key, answer, content, "user", request.user_id)
         knowledge = Knowledge(
             entity="user",
             entity_id=request.user_id,
@@ -145,16 +147,25 @@ class LiveSource:
         )
         return fresh, key, True
 
-    async def _keep(self, key: str, answer: CachedAnswer, content: ReadAnswer, purpose: str) -> None:
+    async def _keep(self, key: str, answer: CachedAnswer, content: ReadAnswer, purpose: str, user_id: str = "") -> None:
         """Cache an answer that could be read, and count its repairs once, however often it is read again."""
         usage = self.meter.of(purpose)
         usage.repairs.update(content.repairs)
         try:
-            await asyncio.to_thread(self._cache.put, key, answer)
+            await asyncio.to_thread(self._put, key, answer, user_id)
         except TransientError as error:
             # The answer is paid for and good: losing it over a full disk would pay again for every retry.
             usage.failures[error.reason] += 1
             log.warning("%s", error.message)
+
+    def _put(self, key: str, answer: CachedAnswer, user_id: str) -> None:
+        # Listed before it is kept: no answer about a person that could not be erased with them. Listed again after:
+        # the user may have been forgotten in between, and the second deletion must find it.
+        for keep in (False, True):
+            if keep:
+                self._cache.put(key, answer)
+            if user_id:
+                self._index.add(user_id, key)
 
 
 def _echo_check(prompt: Prompt, ids: set[str]) -> EchoCheck:

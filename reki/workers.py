@@ -18,14 +18,14 @@ def stream(settings: Settings) -> NoReturn:
     # Feast imports torch where it finds it, and needs nothing of it here: 490 MB and seconds of start saved.
     sys.modules["torch"] = None  # type: ignore[assignment] # None is how Python marks a module that is not to be had
     from knowledge.cache import AnswerCache
+    from knowledge.prompt_index import PromptIndex
     from knowledge.scenario import load_scenario
     from streams.stream_app import run
 
-    answers = AnswerCache(settings.knowledge.knowledge_cache_dir)
+    answers = PromptIndex(AnswerCache(settings.knowledge.knowledge_cache_dir))
 
-    def erase(prompt_hashes: Sequence[str]) -> None:
-        for prompt_hash in prompt_hashes:
-            answers.erase(prompt_hash)
+    def erase(user_id: str, prompt_hashes: Sequence[str]) -> None:
+        answers.forget(user_id, prompt_hashes)
 
     run(settings.streams, settings.feature_repo, load_scenario(settings.knowledge.scenario), erase)
 

@@ -64,7 +64,11 @@ class LateRows:
 
 
 class Forgetting:
-    """Sync; one caller thread. `erase` deletes cached LLM answers by their prompt hashes (None: they stay named)."""
+    """Sync; one caller thread.
+
+    `erase(user_id, prompt_hashes)` deletes the cached LLM answers about a user, those of the hashes included (None:
+    they stay named in the state).
+    """
 
     def __init__(
         self,
@@ -74,12 +78,10 @@ class Forgetting:
         writer: FeatureWriter,
         due: DueSet,
         settings: StreamSettings,
-        erase: Callable[[Sequence[str]], None] | None = None,
+        erase: Callable[[str, Sequence[str]], None] | None = None,
         faults: Faults | None = None,
     ) -> None:
-        self._late = LateRows(
-            client, namespace, lambda user_id, epoch: writer.delete_entity("user", user_id, below_epoch=epoch)
-        )
+        self._late = LateRows(client, namespace, self._delete_late)
         self._store = store
         self._writer = writer
         self._due = due
@@ -103,8 +105,8 @@ class Forgetting:
         self._writer.delete_entity("user", state.user_id)
         self._due.forget(state.user_id)
         self._late.expect(state.user_id, state.epoch, self._second_after_s)
-        if self._erase is not None and state.prompt_hashes:
-            self._erase(state.prompt_hashes)
+        if self._erase is not None:
+            self._erase(state.user_id, state.prompt_hashes)
         self._store.finish_forgetting(state.user_id, state.epoch, erased=self._erase is not None)
         log.info("forgot a user (epoch %d begins)", state.epoch)
         return True
@@ -112,3 +114,9 @@ class Forgetting:
     def again(self) -> int:
         """The second deletion of those whose time has come; how many. The compactor does it where no events arrive."""
         return self._late.delete()
+
+    def _delete_late(self, user_id: str, epoch: int) -> None:
+        self._writer.delete_entity("user", user_id, below_epoch=epoch)
+        if self._erase is not None:
+            # An answer that was on its way. One of a new life goes, too, and is paid for again: better than one kept.
+            self._erase(user_id, ())

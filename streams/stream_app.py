@@ -34,7 +34,7 @@ from streams.topic_admin import ensure_topics
 from streams.topics import TopicNames
 
 log = logging.getLogger(__name__)
-Erase = Callable[[Sequence[str]], None]
+Erase = Callable[[str, Sequence[str]], None]
 _SILENT_S = 15.0  # without a poll for so long the event loop hangs
 _UNCOMMITTED_S = 60.0  # with finished records and no commit for so long something is wrong
 
@@ -211,7 +211,7 @@ def run(
 ) -> NoReturn:
     """Run the stream worker in this process until SIGTERM or SIGINT.
 
-    `erase` deletes cached LLM answers by prompt hash when a user is forgotten. Exit codes: 0 after an orderly stop,
+    `erase` deletes cached LLM answers about a user who is forgotten. Exit codes: 0 after an orderly stop,
     70 after anything unexpected (nothing is lost: the next process reads on from the committed offsets).
     """
     loop = asyncio.new_event_loop()
