@@ -62,3 +62,56 @@ def generate(
     code = run(wish)
     if code:
         raise typer.Exit(code)
+
+
+@app.command()
+def show(
+    entity: Annotated[Literal["user", "item"], typer.Argument(help="What it is.")],
+    entity_id: Id,
+    folder: Annotated[
+        Path | None, typer.Option("--from", help="Take titles from this data set, knowledge from the store.")
+    ] = None,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="What `generate` or `import` stored, not what is in force.")
+    ] = False,
+) -> None:
+    """Show what is known: factors, expectations by title, who said it, when, from how many events."""
+    from reki.knowledge.show import show as run
+
+    run(entity, entity_id, folder, stored)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A new file, .jsonl or .parquet.")],
+    only: Annotated[Literal["users", "items"] | None, typer.Option(help="One kind alone.")] = None,
+) -> None:
+    """Write what is stored to a file: the newest record of each entity. Personal data: mind where you put it."""
+    from reki.current import current_settings
+    from reki.knowledge.opened import knowledge_store
+    from reki.knowledge.transfer import export as run
+
+    entities = ("user", "item") if only is None else (only.removesuffix("s"),)
+    print(f"{run(knowledge_store(current_settings()), file, entities):,} records in {file}")
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A file as `export` writes it.")],
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Take the good lines though others are bad.")] = False,
+    feast: Annotated[bool, typer.Option("--feast", help="Write to the running stack's Feast as well.")] = False,
+) -> None:
+    """Take knowledge from a file. Every line is checked; with a bad one nothing is written, unless --skip-bad."""
+    from reki.knowledge.importing import run
+
+    code = run(file, skip_bad, feast)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def forget(user: Annotated[str, typer.Argument(help="The user's id.")]) -> None:
+    """Take a user out of what is stored, with the cached answers about them; `reki forget` is for the stack."""
+    from reki.knowledge.forgetting import forget_stored
+
+    print(forget_stored(user))

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from knowledge.base import TerminalError, TransientError
 from reki.knowledge.learned import Learned, Written
-from reki.knowledge.subjects import UserSubject
 from reki.knowledge.writing import FeastSink
 from reki.settings import Settings
 from streams.publisher import Publisher
@@ -44,7 +43,7 @@ class Feast:
 
     async def write(self, learned: Sequence[Learned]) -> Written:
         """Write users or items; an outage is waited out for half a minute, then raised (`TransientError`)."""
-        if not isinstance(learned[0].subject, UserSubject):
+        if learned[0].knowledge.entity == "item":
             return await self._patiently(lambda: self._sink.items(learned))
         written = await self._patiently(lambda: self._sink.users(learned))
         for user, update in written.updates:

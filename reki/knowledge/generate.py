@@ -185,7 +185,8 @@ async def take(batch: list[Result[Subject]], tally: Tally, store: KnowledgeStore
         tally.answers += one.called
         tally.recorded += one.prompt_hash is None
         tally.cached += not one.called and one.prompt_hash is not None
-        learned.append(Learned(result.subject, one.knowledge, one.prompt_hash))
+        epoch = result.subject.epoch if isinstance(result.subject, UserSubject) else 0
+        learned.append(Learned(one.knowledge, one.prompt_hash, epoch))
     tally.stored += await asyncio.to_thread(_keep, store, learned)
     if feast is not None and learned:
         written = await feast.write(learned)

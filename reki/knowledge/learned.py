@@ -4,16 +4,15 @@ from collections import Counter
 from dataclasses import dataclass
 
 from knowledge.base import Knowledge
-from reki.knowledge.subjects import Subject
 
 
 @dataclass(frozen=True)
 class Learned:
-    """One entity's new knowledge, and the name of its answer in the cache."""
+    """One entity's new knowledge, the name of its answer in the cache, and the life of the user that it is about."""
 
-    subject: Subject
     knowledge: Knowledge
     prompt_hash: str | None = None
+    epoch: int = 0
 
 
 @dataclass(frozen=True)

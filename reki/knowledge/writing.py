@@ -15,7 +15,6 @@ from feature_repo.settings import FeatureSettings
 from feature_repo.writer import FeatureWriter
 from knowledge.base import Clock, Expectations, Knowledge, KnowledgeMode, SystemClock, micros
 from reki.knowledge.learned import Learned, Written
-from reki.knowledge.subjects import UserSubject
 from streams.control import Slots
 from streams.due import DueSet
 from streams.knowledge_rows import item_rows, knowledge_from_row
@@ -71,7 +70,7 @@ class FeastSink:
         outcomes: Counter[str] = Counter()
         forgotten, due = [], []
         for one, state, text, vector in zip(batch, self._store.read_many(ids), texts, vectors, strict=True):
-            if state is None or state.forgotten or state.epoch != _epoch(one):
+            if state is None or state.forgotten or state.epoch != one.epoch:
                 forgotten.append(one.knowledge.entity_id)
                 continue
             in_force = knowledge_from_row(state.user_id, text)
@@ -100,7 +99,7 @@ class FeastSink:
         for one, state in zip(done, states, strict=True):
             if state is not None:
                 seen = {"refreshed_rev": one.knowledge.source_rev, "refreshed_at": now}
-                fields.append((state.user_id, _epoch(one), {**seen, "generation": state.generation + 1}))
+                fields.append((state.user_id, one.epoch, {**seen, "generation": state.generation + 1}))
                 self._due.done(state.user_id, one.knowledge.source_rev)
         self._store.update_many(fields)
 
@@ -183,10 +182,6 @@ class FeastSink:
             if rows[0].outcome in {Outcome.WRITTEN, Outcome.REPEATED}
         ]
         return {state.user_id: rows for (_, state), rows in zip(due, results, strict=True)}, updates
-
-
-def _epoch(one: Learned) -> int:
-    return one.subject.epoch if isinstance(one.subject, UserSubject) else 0
 
 
 def _same_user(new: Knowledge, in_force: Knowledge) -> bool:

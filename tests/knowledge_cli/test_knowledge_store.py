@@ -1,0 +1,100 @@
+"""The append-only store of bulk knowledge."""
+
+import stat
+from datetime import UTC, datetime
+
+import pytest
+
+from knowledge.base import Knowledge, TerminalError
+from knowledge.store import KnowledgeStore, Stored
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def stored(user, text="warm", prompt_hash="a" * 64):
+    knowledge = Knowledge(
+        entity="user",
+        entity_id=user,
+        factors={"genre": text},
+        mode="individual",
+        model="m",
+        template_version="t",
+        catalogue_version="c",
+        source_rev=1,
+        generated_at=AT,
+    )
+    return Stored(knowledge, prompt_hash)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return KnowledgeStore(tmp_path / "knowledge")
+
+
+def texts(store):
+    return {one.knowledge.entity_id: one.knowledge.factors["genre"] for one in store.newest("user")}
+
+
+def test_the_newest_record_counts_and_the_same_again_is_not_written(store):
+    with store:
+        assert store.append(stored("a", "one"))
+        assert not store.append(stored("a", "one"))
+        assert store.append(stored("a", "two"))
+        assert store.append(stored("b"))
+    assert texts(store) == {"a": "two", "b": "warm"}
+    with store:
+        assert not store.append(stored("a", "two"))
+    assert len((store.folder / "users.jsonl").read_text().splitlines()) == 3
+    assert stat.S_IMODE((store.folder / "users.jsonl").stat().st_mode) == 0o600
+
+
+def test_half_a_line_of_a_killed_writer_is_neither_read_nor_kept(store):
+    with store:
+        store.append(stored("a"))
+    with (store.folder / "users.jsonl").open("ab") as file:
+        file.write(b'{"prompt_hash":"x","knowle')
+    assert texts(store) == {"a": "warm"}
+    with store:
+        store.append(stored("b"))
+    assert texts(store) == {"a": "warm", "b": "warm"}
+
+
+def test_two_writers_at_once_are_one_too_many(store):
+    with store, pytest.raises(TerminalError, match="another command is writing"):
+        KnowledgeStore(store.folder).__enter__()
+
+
+def test_a_user_forgotten_during_a_run_is_gone_for_readers_at_once_and_from_the_file_at_its_end(store):
+    with store:
+        store.append(stored("a"))
+        store.append(stored("b", prompt_hash="b" * 64))
+        store.sync()
+        other = KnowledgeStore(store.folder)
+        assert other.forget(["b"]) == ["b" * 64]
+        assert texts(other) == {"a": "warm"}
+        assert other.get("user", "b") is None
+        store.append(stored("c"))
+    assert texts(store) == {"a": "warm", "c": "warm"}
+    assert '"b"' not in (store.folder / "users.jsonl").read_text()
+    with store:
+        assert store.append(stored("b", "a new life"))  # may be learned again
+    assert texts(store)["b"] == "a new life"
+
+
+def test_users_are_found_by_the_names_of_their_answers(store):
+    with store:
+        store.append(stored("a"))
+        store.append(stored("b", prompt_hash="b" * 64))
+        store.append(stored(".", prompt_hash="c" * 64))
+    assert store.erase(["b" * 64, "c" * 64, "d" * 64]) == ["b", "."]
+    assert texts(store) == {"a": "warm"}
+    assert store.erase([]) == []
+
+
+def test_a_line_that_is_no_record_is_said_and_not_passed_over(store):
+    with store:
+        store.append(stored("a"))
+    with (store.folder / "users.jsonl").open("ab") as file:
+        file.write(b"{}\n")
+    with pytest.raises(TerminalError, match="holds a line that is no record"):
+        texts(store)
