@@ -63,6 +63,8 @@ def test_the_shared_part_is_byte_identical_and_first_so_that_servers_pay_for_it_
     assert one.messages[0]["role"] == "system"
     assert json.dumps(one.schema) == json.dumps(other.schema)
     assert one.messages[1] != other.messages[1]
+    changes = dataclasses.replace(request_of(previous=previous), new_events=1)
+    assert user_prompt(scenario, catalogue, titles, changes).messages[0] == one.messages[0]
 
 
 def test_a_retry_has_the_same_hash_whatever_came_later(scenario, catalogue, titles, request_of, previous):
