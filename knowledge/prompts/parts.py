@@ -118,7 +118,7 @@ def titled(ids: Iterable[str], titles: Mapping[str, str], limits: Limits) -> lis
 
 @lru_cache(maxsize=4096)
 def _title(title: str, limit: int) -> str:
-    """The catalogue's titles stand in every prompt; cleaning them was nine tenths of building one."""
+    """The catalogue's titles stand in every prompt; cleaning them again was most of the work of building one."""
     return quoted(title, limit)
 
 
