@@ -8,8 +8,6 @@ one record (`knowledge.base.Knowledge`, mode collective) in order of the entitie
 Answers that are missing or cannot be read are named; their members get what their other clusters say.
 """
 
-# ruff: noqa: E402 - the path is put right before our own packages are imported
-
 import argparse
 import json
 import sys
@@ -17,7 +15,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from benchmarks.cluster_prompts import Population, populate
 from encoders.cluster_files import load_clusters

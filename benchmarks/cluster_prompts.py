@@ -9,8 +9,6 @@ recorded knowledge of users, is read. A line has `entity`, `cluster`, `clusters_
 `anchors`. Beside it FILE.clusters/ keeps the clusters for `cluster_answers.py`: no LLM needs to see it.
 """
 
-# ruff: noqa: E402 - the path is put right before our own packages are imported
-
 import argparse
 import json
 import sys
@@ -18,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Run as a script, this file's folder comes first on the path, where its neighbours would be taken for our packages.
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
 
@@ -80,8 +79,7 @@ def item_vectors(store: RecordedStore, scenario: Scenario, settings: EncoderSett
     return dict(zip(texts, projected, strict=True)), encoder.encoder_id
 
 
-def users(data: MovieLens, scenario: Scenario, settings: EncoderSettings) -> Population:
-    vectors, encoder_id = item_vectors(RecordedStore.load(), scenario, settings)
+def users(data: MovieLens, scenario: Scenario, vectors: dict[str, np.ndarray], encoder_id: str) -> Population:
     members, rings = {}, []
     for user_id, ratings in data.by_user().items():
         # The recorded knowledge orders by (time, item id); so do `ratings`. What comes later is never looked at.
@@ -134,7 +132,10 @@ def line(request: ClusterRequest, data: MovieLens, scenario: Scenario) -> dict[s
 
 
 def populate(entity: str, data: MovieLens, settings: EncoderSettings) -> Population:
-    return users(data, load_scenario("films"), settings) if entity == "user" else items(data, settings)
+    if entity == "item":
+        return items(data, settings)
+    scenario = load_scenario("films")
+    return users(data, scenario, *item_vectors(RecordedStore.load(), scenario, settings))
 
 
 def cluster(population: Population, entity: str, k: int, seed: int) -> Clusters:

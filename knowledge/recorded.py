@@ -28,7 +28,8 @@ def without_touched(knowledge: Knowledge, touched: Collection[str]) -> tuple[Kno
     dislikes = tuple(item_id for item_id in expected.dislikes if item_id not in touched)
     anchors = {item_id: value for item_id, value in expected.anchors.items() if item_id not in touched}
     dropped = len(expected.likes) + len(expected.dislikes) - len(likes) - len(dislikes)
-    cleaned = Expectations(likes=likes, dislikes=dislikes, anchors=anchors)
+    weights = {item_id: weight for item_id, weight in expected.weights.items() if item_id not in touched}
+    cleaned = Expectations(likes=likes, dislikes=dislikes, anchors=anchors, weights=weights)
     return knowledge.model_copy(update={"expectations": cleaned}), dropped
 
 
