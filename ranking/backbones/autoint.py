@@ -1,8 +1,8 @@
 """AutoInt+ (Song et al., CIKM 2019, arXiv 1810.11921): self-attention over the fields, beside a deep tower.
 
-Equations 5 to 8: per head the attention of field m to field k is softmax over k of <W_Q e_m, W_K e_k> (not scaled);
+Per head the attention of field m to field k is softmax over k of <W_Q e_m, W_K e_k> (not scaled);
 the heads' sums of W_V e_k stand side by side, and each field becomes ReLU(that + W_Res e_m). The plus is the paper's
-name for the joint training with a feed-forward network (its section 5.5).
+name for the joint training with a feed-forward network.
 """
 
 import torch

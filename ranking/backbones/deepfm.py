@@ -1,6 +1,6 @@
 """DeepFM (Guo et al., IJCAI 2017, arXiv 1703.04247): a factorisation machine and a deep tower on the same fields.
 
-Equations 1 to 4: logit = first-order terms + sum over pairs of fields of <v_i, v_j> + tower([v_1 ... v_m]). The pairs
+Logit = first-order terms + sum over pairs of fields of <v_i, v_j> + tower([v_1 ... v_m]). The pairs
 are summed in linear time, as half of the square of the sum less the sum of the squares (Rendle 2010).
 """
 

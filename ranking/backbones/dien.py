@@ -1,11 +1,11 @@
 """Deep Interest Evolution Network (Zhou et al., AAAI 2019, arXiv 1809.03672): how an interest moves to the candidate.
 
-1. Interest extractor: a GRU over the history, oldest first (equations 2 to 5).
-2. Attention of the candidate to each state: softmax over t of h_t W e_a (equation 9).
-3. Interest evolution: GRU with attentional update gate (AUGRU, equations 13 to 15): u'_t = a_t u_t,
+1. Interest extractor: a GRU over the history, oldest first.
+2. Attention of the candidate to each state: softmax over t of h_t W e_a.
+3. Interest evolution: GRU with attentional update gate (AUGRU): u'_t = a_t u_t,
    h'_t = (1 - u'_t) * h'_{t-1} + u'_t * candidate state. Its last state goes to the tower.
 
-Left out: the auxiliary loss on the next behaviour (equations 6 and 7), which needs negatives sampled per step and so
+Left out: the auxiliary loss on the next behaviour, which needs negatives sampled per step and so
 more than logits from `forward`. All candidates take a step at once; the loop runs over the history's entries.
 """
 

@@ -1,14 +1,14 @@
 """FiBiNET (Huang et al., RecSys 2019, arXiv 1905.09433): which fields matter, and bilinear products of their pairs.
 
-Squeeze and excitation (equations 2 to 5): z_i = mean of field i, a = ReLU(W_2 ReLU(W_1 z)), v_i = a_i e_i. Bilinear
-interaction, the paper's "field-each" type (equation 7): p_ij = (e_i W_i) * e_j, with * elementwise. Products of the
-plain and of the reweighted fields stand side by side (equation 8) under the tower; the first-order terms are added.
+Squeeze and excitation: z_i = mean of field i, a = ReLU(W_2 ReLU(W_1 z)), v_i = a_i e_i. Bilinear
+interaction, the paper's "field-each" type: p_ij = (e_i W_i) * e_j, with * elementwise. Products of the
+plain and of the reweighted fields stand side by side under the tower; the first-order terms are added.
 """
 
 import torch
 from torch import Tensor, nn
 
-from ranking.backbones.parts import FieldEmbedding, FirstOrder, tower
+from ranking.backbones.parts import FieldEmbedding, FirstOrder, matrices, tower
 from ranking.shape import RankerShape
 
 _REDUCTION = 3
@@ -37,8 +37,7 @@ class Bilinear(nn.Module):
 
     def __init__(self, count: int, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(count - 1, width, width))
-        nn.init.xavier_uniform_(self.weight)
+        self.weight = matrices(count - 1, width, width)
         pairs = torch.triu_indices(count, count, 1)
         self.register_buffer("left", pairs[0], persistent=False)
         self.register_buffer("right", pairs[1], persistent=False)

@@ -1,10 +1,10 @@
 """Fi-GNN (Li et al., CIKM 2019, arXiv 1910.05552): fields as nodes of a complete graph that exchange states.
 
-1. Node states h^1: multi-head self-attention over the fields, with ReLU (section 3.3).
-2. Edge weights: softmax over j != i of LeakyReLU(w . [e_i || e_j]), from the field embeddings (equations 6 and 7).
-3. Each step: a_i = sum over j of A_ij W_in^i W_out^j h_j + b; h_i = GRU(h_i, a_i) + h^1_i (equations 8 to 10).
-4. Logit: sum over the nodes of MLP_2's weight times MLP_1's score. As in the authors' code a node's weight is a
-   sigmoid and is computed from all nodes' states.
+1. Node states h^1: multi-head self-attention over the fields, with ReLU.
+2. Edge weights: softmax over j != i of LeakyReLU(w . [e_i || e_j]), from the field embeddings.
+3. Each step: a_i = sum over j of A_ij W_in^i W_out^j h_j + b; h_i = GRU(h_i, a_i) + h^1_i.
+4. Logit: sum over the nodes of MLP_2's weight times MLP_1's score. A node's weight is a sigmoid and is
+   computed from all nodes' states, as in the public PyTorch implementations; we could not read the paper's own.
 """
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from ranking.backbones.autoint import Interacting
-from ranking.backbones.parts import FieldEmbedding
+from ranking.backbones.parts import FieldEmbedding, matrices
 from ranking.shape import RankerShape
 
 _STEPS = 2
@@ -27,10 +27,8 @@ class Graph(nn.Module):
         super().__init__()
         self.edge_from = nn.Linear(width, 1, bias=False)  # the two halves of w
         self.edge_to = nn.Linear(width, 1, bias=False)
-        self.sent = nn.Parameter(torch.empty(steps, count, width, width))
-        self.received = nn.Parameter(torch.empty(steps, count, width, width))
-        nn.init.xavier_normal_(self.sent)
-        nn.init.xavier_normal_(self.received)
+        self.sent = matrices(steps, count, width, width)
+        self.received = matrices(steps, count, width, width)
         self.bias = nn.Parameter(torch.zeros(steps, width))
         self.gru = nn.GRUCell(width, width)
         self.register_buffer("itself", torch.eye(count, dtype=torch.bool), persistent=False)

@@ -34,6 +34,14 @@ def tower(size: int, shape: RankerShape, out: int | None = 1) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def matrices(*shape: int) -> nn.Parameter:
+    """A stack of matrices [..., n, n], each started as a linear layer of its own.
+
+    `nn.init` would count the whole stack as one kernel and start all of them several times too small.
+    """
+    return nn.Parameter(torch.randn(*shape) * shape[-1] ** -0.5)
+
+
 def recent(batch: dict[str, Tensor], shape: RankerShape) -> tuple[Tensor, Tensor]:
     """Indices i64[B, h] and standardised values f32[B, h] of the newest `shape.backbone_history` entries."""
     index = batch["hist_index"][:, : shape.backbone_history].long()

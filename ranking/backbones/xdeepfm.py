@@ -1,8 +1,8 @@
 """xDeepFM (Lian et al., KDD 2018, arXiv 1803.05170): compressed interaction network, linear part and deep tower.
 
-Equation 6: X^k_h = sum over i, j of W^{k,h}_ij (X^{k-1}_i * X^0_j), with * elementwise over the e numbers of a field;
-every layer is summed over e, and all sums together get one linear layer (equations 7 and 8). The activation is the
-identity, which the paper found best (its section 4.4), and every map goes both on and out (no halving).
+X^k_h = sum over i, j of W^{k,h}_ij (X^{k-1}_i * X^0_j), with * elementwise over the e numbers of a field;
+every layer is summed over e, and all sums together get one linear layer. The activation is the
+identity, which the paper found best, and every map goes both on and out (no halving).
 """
 
 import torch

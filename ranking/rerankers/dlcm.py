@@ -1,8 +1,8 @@
 """DLCM (Ai et al., SIGIR 2018, arXiv 1804.05936): a recurrent network reads the list from its worst item to its best.
 
-1. Items: two ELU layers over x, and x itself beside them (section 4.1).
+1. Items: two ELU layers over x, and x itself beside them.
 2. A GRU over the list, worst first; its last state s is the local context, its output at item i is o_i.
-3. Score (equation 8): V . (o_i tanh(W s + b)), with W s + b as a matrix of a x k and V of k numbers.
+3. Score: V . (o_i tanh(W s + b)), with W s + b as a matrix of a x k and V of k numbers.
 """
 
 import torch

@@ -11,7 +11,7 @@ _FLOOR = 1e-7
 
 
 def attention_rank(scores: Tensor, labels: Tensor, listed: Tensor) -> Tensor:
-    """Attention rank loss (DLCM, equations 12 to 14; SetRank): cross entropy of two distributions of attention.
+    """Attention rank loss (DLCM, SetRank): cross entropy of two distributions of attention.
 
     The labels' is exp(y) over the sum of the liked, 0 for the others; the scores' is their softmax; each place counts
     as a binary decision. Mean over the lists with a label.
@@ -25,7 +25,7 @@ def attention_rank(scores: Tensor, labels: Tensor, listed: Tensor) -> Tensor:
 
 
 def listwise(scores: Tensor, labels: Tensor, listed: Tensor) -> Tensor:
-    """PRM, equation 8: minus the sum over the liked of the log of the softmax. Mean over the lists with a label."""
+    """PRM: minus the sum over the liked of the log of the softmax. Mean over the lists with a label."""
     wanted = labels * listed
     return _mean(-(wanted * torch.log_softmax(scores, dim=1)).sum(1), wanted.sum(1) > 0)
 

@@ -9,8 +9,9 @@
    softmax(tanh(P + Q A)) over candidates and softmax(tanh(Q + P A^T)) over entries.
 4. A tower over the candidate and both attended vectors.
 
-We could read the authors' code, not the paper's text. Ours: P and Q are bilinear forms (theirs have weights as long
-as the list, which ties a score to its place in the batch); age is log2(1 + place), newest = 0, because the history
+Read in its abstract and in public ports of the authors' code, not in the paper's text. Ours: P and Q are bilinear forms
+(in the code they have weights as long as the list, which ties a score to its place in the batch, and the paper wants
+the order of the input to change nothing); age is log2(1 + place), newest = 0, because the history
 carries no times; theta is kept positive.
 """
 

@@ -47,7 +47,7 @@ class ListInput(nn.Module):
 
 
 class MultiHead(nn.Module):
-    """Scaled dot-product attention in several heads (Vaswani et al. 2017, section 3.2)."""
+    """Scaled dot-product attention in several heads (Vaswani et al., 2017)."""
 
     def __init__(self, width: int, heads: int) -> None:
         """Raises `ValueError` if `heads` does not divide `width`."""

@@ -1,7 +1,7 @@
 """PRM (Pei et al., RecSys 2019, arXiv 1904.06813): a Transformer encoder over the list, personalised.
 
-Input (equations 2 and 3): [x_i, pv_i] + pe_i, then a linear layer; pe is learned per initial rank. Encoder blocks of
-attention and row-wise network (section 4.2), then a linear layer; its softmax over the list is the click probability,
+Input: [x_i, pv_i] + pe_i, then a linear layer; pe is learned per initial rank. Encoder blocks of
+attention and row-wise network, then a linear layer; its softmax over the list is the click probability,
 and belongs to the loss here. The paper's personalised vector pv_i is the last hidden layer of a click model trained
 before; ours is what we hold of the user and this item: pooled history, the head's field and the summaries.
 """

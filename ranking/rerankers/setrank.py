@@ -1,7 +1,7 @@
 """SetRank (Pang et al., SIGIR 2020, arXiv 1912.05891): scores that do not depend on the order of the list.
 
 Items plus an embedding of their initial rank (the paper's ordinal embedding), then blocks of induced attention,
-IMSAB(X) = MAB(X, I', I') with I' = MAB(I, X, X) and I learned (equations 7 to 9), where MAB is attention and a
+IMSAB(X) = MAB(X, I', I') with I' = MAB(I, X, X) and I learned, where MAB is attention and a
 row-wise network, each with its input added and normalised; then a row-wise network to one number.
 """
 

@@ -1,4 +1,4 @@
-"""AutoInt+ against equations 5 to 8 of its paper, worked out one number at a time."""
+"""AutoInt+ against the equations of its paper, worked out one number at a time."""
 
 import pytest
 import torch

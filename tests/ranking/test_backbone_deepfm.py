@@ -1,4 +1,4 @@
-"""DeepFM against equations 1 to 4 of its paper, worked out one number at a time."""
+"""DeepFM against the equations of its paper, worked out one number at a time."""
 
 import pytest
 import torch

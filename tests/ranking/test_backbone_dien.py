@@ -1,4 +1,4 @@
-"""DIEN against equations 2 to 15 of its paper, worked out one number at a time."""
+"""DIEN against the equations of its paper, worked out one number at a time."""
 
 import math
 

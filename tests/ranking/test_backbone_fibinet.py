@@ -1,4 +1,4 @@
-"""FiBiNET against equations 2 to 8 of its paper, worked out one number at a time."""
+"""FiBiNET against the equations of its paper, worked out one number at a time."""
 
 import pytest
 import torch

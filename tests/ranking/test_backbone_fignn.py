@@ -1,4 +1,4 @@
-"""Fi-GNN against equations 6 to 12 of its paper, worked out one number at a time."""
+"""Fi-GNN against the equations of its paper, worked out one number at a time."""
 
 import math
 

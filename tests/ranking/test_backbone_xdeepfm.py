@@ -1,4 +1,4 @@
-"""xDeepFM against equations 6 to 8 of its paper, worked out one number at a time."""
+"""xDeepFM against the equations of its paper, worked out one number at a time."""
 
 import pytest
 import torch
