@@ -9,7 +9,7 @@ from knowledge.base import Expectations
 from serving.answer import UserFallback
 from streams.await_applied import Applied, NotChanged, Tier
 from tests.walk.cast import ENOUGH
-from tests.walk.world import TIMEOUT_S
+from tests.walk.world import TIMEOUT_S, wait_until
 
 pytestmark = pytest.mark.services
 
@@ -57,6 +57,22 @@ def test_a_user_with_too_few_events_stays_unchanged_and_hears_the_reason(world):
     assert world.read("user_knowledge", user_id) == before
     assert world.recommend(user_id).events_since_knowledge == 4
     assert _announced(world, user_id) == []
+
+
+def test_a_refresh_asked_for_by_hand_ends_with_its_reason(world):
+    user_id = world.cast.changing[1]
+    token = world.publish(*world.cast.later(user_id, 5)[4:])[-1]
+    rev = world.states.read(user_id).rev
+    assert "nothing newer" not in world.waiter.wait(token, Tier.INDIVIDUAL, TIMEOUT_S).reason
+    said = world.command("refresh", user_id)
+    assert f"new knowledge from {rev} events is asked for" in said
+    assert "the recorded knowledge answers" in said
+    wait_until(lambda: (world.states.read(user_id).refresh_outcome or {}).get("source_rev") == rev)
+    assert "no_newer_record" in str(world.states.read(user_id).refresh_outcome)
+
+
+def test_a_user_whose_knowledge_has_seen_everything_is_not_asked_about_again(world, lived):
+    assert "has seen all" in world.command("refresh", lived.user_id)
 
 
 def test_the_knowledge_of_a_live_llm_is_stored_and_shown_but_not_ranked_with(world, lived):

@@ -1,6 +1,9 @@
 """The one stack of these tests with everything that talks to it."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -113,6 +116,18 @@ class World:
         for token in tokens:
             assert isinstance(self.waiter.wait(token, Tier.EXPERIENCED, TIMEOUT_S), Applied)
         return tokens
+
+    def command(self, *arguments: str) -> str:
+        """What the `reki` command says in a clone whose stack this is; fails where it does."""
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("reki")), *arguments],
+            env={**os.environ, "REKI_STATE_DIR": str(self.stack.run_dir.parent)},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def read(self, view: str, user_id: str) -> dict[str, Any] | None:
         """A user's online row."""
