@@ -10,7 +10,8 @@ users.<k>.anchors   mean correlation, over training users, of a user's recorded 
                     both less the anchor's mean over users and the user's own mean, for (top_m, temperature); `nearest`
                     is one cluster alone, `shuffled` the collective values of another user
 items.<k>.cosine    cosine of an item's own factor vector (f32[d], projected) with its collective one, per factor and
-                    mean, with quantiles of an item's mean; `shuffled` is another item's collective vector
+                    mean, with quantiles of an item's mean; `nearest` takes one cluster alone, `shuffled` another
+                    item's collective vector
 speed               clustering, assignment and assembly: CPU time on this machine
 """
 
@@ -118,10 +119,15 @@ def of_items(population: Population, vectors: dict[str, np.ndarray], ks: list[in
         mixed = unit(without_self(table, known, labels(clusters, population), ids, weights))
         cosine = (mixed * table).sum(axis=2)
         other = (mixed[shuffle] * table).sum(axis=2)
+        alone = unit(without_self(table, known, labels(clusters, population), ids[:, :1], np.ones((len(ids), 1))))
         found[str(k)] = {
             "smallest": int(clusters.counts.min()),
             "cosine": {name: round(float(cosine[:, f].mean()), 4) for f, name in enumerate(factors)}
-            | {"mean": round(float(cosine.mean()), 4), "shuffled": round(float(other.mean()), 4)},
+            | {
+                "mean": round(float(cosine.mean()), 4),
+                "nearest": round(float((alone * table).sum(axis=2).mean()), 4),
+                "shuffled": round(float(other.mean()), 4),
+            },
             "quantiles": {
                 q: round(float(np.quantile(cosine.mean(axis=1), float(q))), 4) for q in ("0.1", "0.5", "0.9")
             },
