@@ -1,5 +1,7 @@
 """What every backbone has to keep, whatever it computes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from backbone_parts import SHAPE, a_batch, a_model
@@ -81,20 +83,20 @@ def test_every_weight_is_trained(name):
 def test_it_learns_that_the_value_of_a_history_entry_turns_its_meaning(name):
     """Liked = the candidate is of the history's kind and that was rated high, or of the other kind and it was low."""
     torch.manual_seed(0)
-    kind, high = torch.randint(0, 2, (256,)), torch.randint(0, 2, (256,))
-    candidate_kind = torch.randint(0, 2, (256,))
+    kind, high = torch.randint(0, 2, (128,)), torch.randint(0, 2, (128,))
+    candidate_kind = torch.randint(0, 2, (128,))
     batch = {
-        "item_index": (2 + 2 * torch.randint(0, 8, (256,)) + candidate_kind).int().unsqueeze(1),
-        "hist_index": (2 + 2 * torch.randint(0, 8, (256, 5)) + kind.unsqueeze(1)).int(),
+        "item_index": (2 + 2 * torch.randint(0, 8, (128,)) + candidate_kind).int().unsqueeze(1),
+        "hist_index": (2 + 2 * torch.randint(0, 8, (128, 5)) + kind.unsqueeze(1)).int(),
         "hist_value": (2 + 3 * high).float().unsqueeze(1).expand(-1, 5),
-        "user_mask": torch.ones(256, 4, dtype=torch.uint8),
+        "user_mask": torch.ones(128, 4, dtype=torch.uint8),
     }
     liked = ((candidate_kind == kind) == (high == 1)).float()
-    model = BACKBONES[name](SHAPE, 0)
+    model = BACKBONES[name](replace(SHAPE, hidden=(16, 16)), 0)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(STEPS):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(model(batch, None).squeeze(1), liked)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss < 0.1
+    assert loss < 0.3  # knowing nothing costs 0.69

@@ -9,7 +9,7 @@ from backbone_parts import SHAPE, a_batch, a_model
 from ranking.rerankers import LOSSES, READS, RERANKERS
 from ranking.rerankers.parts import FAR
 
-STEPS = 120
+STEPS = 80
 EVERY = pytest.mark.parametrize("name", list(RERANKERS))
 
 
