@@ -13,7 +13,9 @@ from reki.knowledge.learned import Learned, Written
 from reki.knowledge.writing import FeastSink
 from reki.settings import Settings
 from streams.publisher import Publisher
+from streams.redis_calls import connect
 from streams.release_parts import RefreshRelease
+from streams.topic_admin import ensure_topics
 from streams.topics import TopicNames
 
 T = TypeVar("T")
@@ -24,7 +26,7 @@ class Feast:
     """Writes batches; in order rows, announcement, state, so that what was cut off is repeated."""
 
     def __init__(self, settings: Settings, release: RefreshRelease, replace_individual: bool) -> None:
-        streams = settings.streams
+        self._settings, streams = settings, settings.streams
         self._thread = ThreadPoolExecutor(1, "knowledge-feast")
         self._sink = FeastSink(settings.feature_repo, streams, release, replace_individual=replace_individual)
         self._updates = TopicNames(settings.feature_repo.namespace).feature_updates
@@ -33,6 +35,9 @@ class Feast:
         )
 
     def __enter__(self) -> Self:
+        """Make the topics that are missing: `reki up --stores` runs no worker that would."""
+        with connect(self._settings.feature_repo.redis_url) as client:
+            ensure_topics(self._settings.streams, self._settings.feature_repo.namespace, client)
         return self
 
     def __exit__(

@@ -41,7 +41,8 @@ def run(path: Path, skip_bad: bool, feast: bool) -> int:
     )
     if feast:
         outcomes = write_stored(settings, store, done.users, done.items, console)
-        console.print("Feast: " + ", ".join(f"{count:,} {word}" for word, count in sorted(outcomes.items())))
+        words = ", ".join(f"{count:,} {word}" for word, count in sorted(outcomes.items()))
+        console.print(f"Feast: {words}", soft_wrap=True)
     return 0
 
 

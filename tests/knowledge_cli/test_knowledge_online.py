@@ -1,0 +1,133 @@
+"""`reki knowledge` on real stores: what it writes is what the refresh worker would have written."""
+
+import json
+
+import pytest
+
+from encoders.sentence import resolve_encoder_id
+from feature_repo.keys import Keys
+from feature_repo.reader import FeatureReader
+from knowledge.catalogue import recorded_catalogue
+from knowledge.scenario import load_scenario
+from knowledge.store import KnowledgeStore
+from reki.jobs import load_sample
+from streams.redis_calls import connect
+from streams.store import StateStore
+from tests.serving.world import drawn_release
+
+pytestmark = pytest.mark.services
+NAMESPACE = "knowledge_cli"
+USERS = ("13", "14", "15")
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """Three users who rated 60 films each: 30 are history, as many as their recorded knowledge has seen."""
+    folder = tmp_path_factory.mktemp("ml")
+    catalogue = recorded_catalogue()
+    films = list(dict.fromkeys([*catalogue.anchors, *catalogue.shortlist]))[:60]
+    ratings = [f"{user}\t{film}\t{1 + n % 5}\t{100 + n}\n" for user in USERS for n, film in enumerate(films)]
+    (folder / "u.data").write_text("".join(ratings))
+    (folder / "u.item").write_text("".join(f"{film}|Film {film} (1995)|01-Jan-1995|||0|1\n" for film in films))
+    (folder / "u.user").write_text("".join(f"{user}|47|M|educator|29206\n" for user in USERS))
+    return folder
+
+
+@pytest.fixture
+def world(environment, tmp_path, sample, valkey, kafka, monkeypatch, reki):
+    """The stores with the sample in it; `world()` reads a user's rows and state."""
+    drawn_release(
+        tmp_path / "releases",
+        {"1": 2},
+        encoder_id=resolve_encoder_id(),
+        factors=load_scenario("films").factors,
+        anchors=recorded_catalogue().anchors,
+    )
+    environment |= {
+        "REKI_RELEASES_DIR": str(tmp_path / "releases"),
+        "REKI_MOVIELENS_DIR": str(sample),
+        "REKI_NAMESPACE": NAMESPACE,
+        "REKI_REDIS_URL": valkey.url,
+        "REKI_KAFKA_BOOTSTRAP": kafka.bootstrap,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    client = connect(valkey.url)
+    client.flushall()
+    load_sample()
+    keys = Keys(NAMESPACE)
+    reader, store = FeatureReader(client, keys), StateStore(client, keys, 100)
+
+    def read(user):
+        return (
+            reader.read("user_knowledge", [user])[0],
+            reader.read("user_expected", [user], None, "blue")[0],
+            store.read(user),
+        )
+
+    read.client, read.reader = client, reader
+    yield read
+    client.close()
+
+
+def test_generated_knowledge_is_in_force_and_a_second_run_changes_nothing(world, reki, llm, tmp_path):
+    client = world.client
+    client.hset(Keys(NAMESPACE).state_key("14"), "forgotten", "1")  # in a stub nothing else counts
+    code, out, err = reki("generate", "users")
+    assert code == 0, err
+    assert "2 written" in out
+    assert len(llm.prompts) == 2
+    texts, expected, state = world("13")
+    assert (texts["knowledge_mode"], texts["knowledge_model"], texts["knowledge_rev"]) == ("individual", "double", 30)
+    named = json.loads(texts["knowledge_expectations"])
+    assert named["likes"]
+    assert expected["expected_source"].startswith("double|")
+    assert expected["expected_anchors"].any()
+    assert state.refreshed_rev == 30
+    [stored] = [
+        one for one in KnowledgeStore(tmp_path / "data" / "knowledge").newest("user") if one.knowledge.entity_id == "13"
+    ]
+    assert state.prompt_hashes == (stored.prompt_hash,)
+    assert json.loads(texts["knowledge_factors"]) == stored.knowledge.factors
+    times = world.reader.event_times("user_knowledge", list(USERS))
+    code, out, err = reki("generate", "users")
+    assert code == 0, err
+    assert "2 in place" in out
+    assert len(llm.prompts) == 2
+    assert world.reader.event_times("user_knowledge", list(USERS)) == times
+    assert reki("generate", "users", "--missing")[0] == 2  # nobody is without
+    code, out, err = reki("show", "user", "13")
+    assert code == 0, err
+    assert "in force (Feast): individual, double" in out
+    assert f"Film {named['likes'][0]} (1995)" in out
+    assert "0 since" in out
+
+
+def test_items_are_written_with_vectors_of_the_release(world, reki, llm):
+    code, out, err = reki("generate", "items", "--limit", "4")
+    assert code == 0, err
+    assert "4 written" in out
+    ids = sorted({"13", *(one for one in recorded_catalogue().anchors)}, key=int)
+    rows = [row for row in world.reader.read("item_knowledge", ids) if row and row["item_knowledge_model"] == "double"]
+    assert rows
+    assert "4 in place" in reki("generate", "items", "--limit", "4")[1]
+    assert len(llm.prompts) == 4
+
+
+def test_imported_knowledge_reaches_feast_but_not_for_users_whom_it_knows_more_of(world, reki, tmp_path):
+    assert reki("generate", "users")[0] == 0
+    file = tmp_path / "users.jsonl"
+    assert reki("export", file)[0] == 0
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    changed = [record | {"factors": {"genre": "told by somebody else"}, "model": "other"} for record in records]
+    changed[1]["source_rev"] = 99
+    changed.append(changed[0] | {"entity_id": "nobody"})
+    file.write_text("".join(json.dumps(record) + "\n" for record in changed))
+    code, out, err = reki("import", file, "--feast")
+    assert code == 0, err
+    assert "4 records taken" in out
+    assert "1 ahead" in out
+    assert "1 without a user" in out
+    assert "2 written" in out
+    assert world(changed[0]["entity_id"])[0]["knowledge_model"] == "other"
+    assert world(changed[1]["entity_id"])[0]["knowledge_model"] == "double"
