@@ -6,8 +6,7 @@ from kafka.admin import KafkaAdminClient
 
 from feature_repo.schema import physical_views
 from serving.answer import UserFallback
-from streams.await_applied import Applied, Tier
-from tests.walk.world import TIMEOUT_S, wait_until
+from tests.walk.world import wait_until
 
 pytestmark = pytest.mark.services
 
