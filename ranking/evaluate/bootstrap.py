@@ -100,14 +100,20 @@ def drawn(folds: Sequence[UserPairs], metric: str, draws: int = DRAWS) -> Drawn:
     return Drawn(float(np.mean(observed)), np.mean(values, axis=0))
 
 
-def drawn_means(folds: Sequence[Floats], draws: int = DRAWS) -> Drawn:
-    """A metric that each user has for themselves (NaN = not defined), averaged over users, then over folds."""
+def drawn_means(folds: Sequence[tuple[Numbers, Floats]], draws: int = DRAWS) -> Drawn:
+    """Mean of values that belong to users, averaged over folds: per fold (user, value) of each; NaN = not defined.
+
+    All users of a fold are drawn, those without a value too, so that the draws are the same for every metric.
+    """
     observed, values = [], []
-    for place, own in enumerate(folds):
-        known = ~np.isnan(own)
-        observed.append(float(own[known].mean()))
-        weights = user_draws(len(own), place, draws)[:, known]
-        values.append(_shares(weights @ own[known], weights.sum(1)))
+    for place, (user, value) in enumerate(folds):
+        users, row = np.unique(user, return_inverse=True)
+        known = ~np.isnan(value)
+        total = np.bincount(row[known], weights=value[known], minlength=len(users))
+        count = np.bincount(row[known], minlength=len(users))
+        observed.append(float(total.sum() / count.sum()))
+        weights = user_draws(len(users), place, draws)
+        values.append(_shares(weights @ total, weights @ count))
     return Drawn(float(np.mean(observed)), np.mean(values, axis=0))
 
 

@@ -46,7 +46,9 @@ def _work(waiting: "queue.SimpleQueue[dict[str, Any]]", answers: TextIO) -> None
     setup = waiting.get()
     # Before the import: what is hashed is what runs.
     versions = {backbone: code_version(modules) for backbone, modules in setup["modules"].items()}
-    made = import_module(setup["module"])
+    module, _, name = setup["models"].partition(":")
+    made: Any = import_module(module)
+    made = getattr(made, name) if name else made
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     store = ResultStore(Path(setup["out"]), setup["dataset"], setup["data_version"])

@@ -50,6 +50,29 @@ def ctr(
 
 
 @app.command()
+def rerank(
+    out: Out,
+    dataset: Dataset = "ml-100k",
+    backbones: Annotated[str, typer.Option(help="Rerankers: all, or names with commas between.")] = "all",
+    variants: Annotated[str, typer.Option(help="all, or names with commas between.")] = "all",
+    folds: Folds = 5,
+    seeds: Seeds = 2,
+    workers: Workers = 0,
+    reuse: Reuse = "",
+    report: Only = False,
+    plan: Plan = False,
+    quick: Quick = False,
+) -> None:
+    """Train and compare rerankers on lists of ten: JSON, Markdown and plots in OUT. Resumable."""
+    from reki.evaluate import rerank as command
+
+    chosen = command.Chosen(dataset, backbones, variants, folds, seeds, workers, out, reuse, quick)
+    code = command.run(chosen, train=not (report or plan), write=not plan)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
 def publish(
     out: Out,
     docs: Annotated[Path, typer.Option(help="Folder of the documentation: results.md and results/ in it.")],

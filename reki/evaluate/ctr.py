@@ -1,16 +1,14 @@
 """`reki evaluate ctr`."""
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowledge.base import TerminalError
 from ranking.evaluate.ctr import Evaluation
 from ranking.evaluate.plan import BACKBONES, HEADLINE, Wanted
 from ranking.evaluate.store import only_one
-from reki.evaluate import show
-from reki.evaluate.places import commit, environment, places
+from reki.evaluate.options import known, listed
+from reki.evaluate.places import commit, places
+from reki.evaluate.training import train_all
 
 OTHERS = ("collab", "ours_no_collab", "kar", "ours_control", "head_only")
 _SPLITS = ("design", "time")
@@ -37,56 +35,30 @@ class Chosen:
 def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
     wanted = _wanted(chosen)
-    evaluation = Evaluation(
-        chosen.dataset, places(chosen.dataset, chosen.out, chosen.quick), wanted, reuse=_names(chosen.reuse)
-    )
-    failed = {}
+    where = places(chosen.dataset, chosen.out, chosen.quick)
+    evaluation = Evaluation(chosen.dataset, where, wanted, reuse=listed(chosen.reuse))
     with only_one(chosen.out):
-        pending = evaluation.pending()
-        workers = show.processes(chosen.workers)
-        seconds = evaluation.seconds_left(pending, workers)
-        print("\n".join(show.plan_lines(evaluation.jobs, pending, workers, seconds)), flush=True)
-        if train and pending:
-            try:
-                with show.progress(len(pending), workers) as tell:
-                    failed = evaluation.run(workers, environment(), tell)
-            except KeyboardInterrupt:
-                print("\ninterrupted; run it again, it goes on from here", file=sys.stderr)
-                return 130
-        if write:
+        code = train_all([evaluation.runs], chosen.workers, train)
+        if code != 130 and write:
             report = evaluation.report(commit())
             print(report.markdown())
             for path in evaluation.write(report):
                 print(path)
-    for job, message in failed.items():
-        print(f"reki: {job.name} failed: {message}", file=sys.stderr)
-    return 1 if failed else 0
+    return code
 
 
 def _wanted(chosen: Chosen) -> Wanted:
-    if chosen.quick:
-        names = _known("backbone", chosen.backbones, BACKBONES, "din")
-        variants = _known("variant", chosen.variants, (*HEADLINE, *OTHERS), ",".join(HEADLINE))
-        return Wanted(names, variants, folds=1, seeds=1, deeper=(), page_blind=False)
     every = {"headline": ",".join(HEADLINE), "all": ",".join((*HEADLINE, *OTHERS))}
+    variants = known("variant", every.get(chosen.variants, chosen.variants), (*HEADLINE, *OTHERS))
+    if chosen.quick:
+        backbones = known("backbone", "din" if chosen.backbones == "all" else chosen.backbones, BACKBONES)
+        return Wanted(backbones, variants, folds=1, seeds=1, deeper=backbones, page_blind=False)
     return Wanted(
-        _known("backbone", chosen.backbones, BACKBONES, ",".join(BACKBONES)),
-        _known("variant", every.get(chosen.variants, chosen.variants), (*HEADLINE, *OTHERS), ""),
+        BACKBONES if chosen.backbones == "all" else known("backbone", chosen.backbones, BACKBONES),
+        variants,
         chosen.folds,
         chosen.seeds,
-        _known("split", chosen.splits, _SPLITS, ""),
-        () if chosen.deeper == "none" else _known("backbone", chosen.deeper, BACKBONES, ""),
+        known("split", chosen.splits, _SPLITS),
+        () if chosen.deeper == "none" else known("backbone", chosen.deeper, BACKBONES),
         chosen.page_blind,
     )
-
-
-def _known(what: str, said: str, known: Sequence[str], default: str) -> tuple[str, ...]:
-    names = _names(default if said in ("all", "headline") else said)
-    strange = [name for name in names if name not in known]
-    if strange:
-        raise TerminalError("bad_option", f"no {what} {strange[0]!r}: there are {', '.join(known)}")
-    return names
-
-
-def _names(said: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name.strip() for name in said.split(",") if name.strip()))

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from knowledge.base import TerminalError
-from ranking.evaluate.ctr import Places
+from ranking.evaluate.runs import Places
 from reki.paths import ROOT, cache_dir
 from reki.settings import load_settings
 

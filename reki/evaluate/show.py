@@ -12,8 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from ranking.evaluate.plan import Job
 from ranking.evaluate.pool import Event
 
-Left = Callable[[int], str]
-
 
 def duration(seconds: float) -> str:
     """For people: 40 s, 12 min, 3.5 h."""
@@ -27,21 +25,20 @@ def processes(workers: int) -> int:
     return workers or len(os.sched_getaffinity(0))
 
 
-def plan_lines(jobs: Sequence[Job], pending: Sequence[Job], workers: int, seconds: float) -> list[str]:
+def plan_lines(dataset: str, jobs: Sequence[Job], pending: Sequence[Job], cpus: int, seconds: float) -> list[str]:
     """What there is to do."""
-    lines = [f"{len(jobs)} models, {len(jobs) - len(pending)} there already, {len(pending)} to train"]
+    lines = [f"{dataset}: {len(jobs)} models, {len(jobs) - len(pending)} there already, {len(pending)} to train"]
     groups = Counter((job.group.split, job.group.page_blind) for job in pending)
     for (split, blind), count in groups.items():
         name = f"fold {split}" if split.isdigit() else f"split {split}"
         lines.append(f"  {name}{', page-blind' if blind else ''}: {count}")
     if pending:
-        cpus = processes(workers)
         lines.append(f"about {duration(seconds)} with {cpus} process{'es' if cpus > 1 else ''} of one thread each")
     return lines
 
 
 @contextmanager
-def progress(total: int, workers: int) -> Iterator[Callable[[Event], None]]:
+def progress(total: int) -> Iterator[Callable[[Event], None]]:
     """A bar on a terminal, else a line for each finished model; failures are always said."""
     console, begin, done = Console(), time.monotonic(), 0
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ranking.evaluate.ctr import Evaluation, Places
+from ranking.evaluate.ctr import Evaluation
 from ranking.evaluate.plan import Wanted
+from ranking.evaluate.runs import Places
 
 HERE = Path(__file__).parent
 SMALL = Wanted(("din", "dcnv2"), ("plain", "strong", "no_user_llm", "ours", "title_text"), folds=2, seeds=2)

@@ -56,7 +56,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     for seed in range(60):
         draw = np.random.default_rng(seed)
         own = draw.normal(0.3, 1.0, size=80)
-        low, _, high = drawn_means([own], draws=400).interval()
+        low, _, high = drawn_means([(np.arange(80), own)], draws=400).interval()
         covered += low < 0.3 < high
     assert 50 <= covered <= 60
 
@@ -77,7 +77,9 @@ def test_draws_are_the_same_for_every_model_and_others_for_every_fold():
 
 
 def test_users_without_a_value_of_their_own_are_left_out():
-    assert drawn_means([np.array([1.0, np.nan, 0.0])], draws=10).observed == 0.5
+    found = drawn_means([(np.array([5, 6, 7, 7]), np.array([1.0, np.nan, 0.0, 0.0]))], draws=50)
+    assert found.observed == pytest.approx(1 / 3)
+    assert set(found.draws[~np.isnan(found.draws)]) <= {0.0, 1 / 5, 1 / 3, 1 / 2, 2 / 4, 1.0}
 
 
 def test_chance_is_two_sided():

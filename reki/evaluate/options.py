@@ -1,0 +1,19 @@
+"""Names with commas between, as the command line says them."""
+
+from collections.abc import Sequence
+
+from knowledge.base import TerminalError
+
+
+def known(what: str, said: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The names that were said, each once; raises `TerminalError` (`bad_option`) for one that there is not."""
+    chosen = listed(said)
+    strange = [name for name in chosen if name not in names]
+    if strange:
+        raise TerminalError("bad_option", f"no {what} {strange[0]!r}: there are {', '.join(names)}")
+    return chosen
+
+
+def listed(said: str) -> tuple[str, ...]:
+    """Split at commas."""
+    return tuple(dict.fromkeys(name.strip() for name in said.split(",") if name.strip()))
