@@ -52,7 +52,8 @@ def build_list_material(data: Path, encodings: Path, cache: Path, fold: int, kin
     space = item_space(encode_texts(sources, samples.users, encodings).items, material.item_vec.shape[2])
     shape = RankerShape(
         len(vocabulary) + 2,
-        *space.shape[1:],
+        factors=space.shape[1],
+        dim=space.shape[2],
         anchors=len(sources.store.catalogue.anchors),
         groups=tuple(widths(1)),
         collaborative=RANK,

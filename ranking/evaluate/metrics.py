@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
-Numbers = npt.NDArray[np.integer]
+Numbers = npt.NDArray[np.int64]
 _STEEPEST = 8.0  # bounds of log(1 / temperature): beyond, the scores say nothing or everything
 
 

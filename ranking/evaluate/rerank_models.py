@@ -76,8 +76,10 @@ class Rerank:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 valid, test, epochs = _train(material, reranker, variant, seed)
-        places = [_places(numbers, material.lists.item.shape[1]) for numbers in (material.valid, material.test)]
-        return Predictions(valid.ravel(), test.ravel(), *places, epochs, time.process_time() - begin)
+        length = material.lists.item.shape[1]
+        places = _places(material.valid, length), _places(material.test, length)
+        logits = valid.astype(np.float32).ravel(), test.astype(np.float32).ravel()
+        return Predictions(*logits, *places, epochs, time.process_time() - begin)
 
 
 @dataclass(frozen=True)
@@ -138,14 +140,14 @@ def _train(material: ListMaterial, reranker: str, name: str, seed: int) -> tuple
     def predict(numbers: Numbers) -> Floats:
         network.eval()
         with torch.inference_mode():
-            return torch.cat([score(part, None) for part in torch.from_numpy(numbers).split(1024)]).numpy()
+            return torch.cat([score(part, None) for part in torch.split(torch.from_numpy(numbers), 1024)]).numpy()
 
     draw = np.random.default_rng(seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
     best, best_epoch, kept = -1.0, -1, copy.deepcopy(network.state_dict())
     for epoch in range(_EPOCHS):
         network.train()
-        for numbers in torch.from_numpy(draw.permutation(material.train)).split(_BATCH):
+        for numbers in torch.split(torch.from_numpy(draw.permutation(material.train)), _BATCH):
             loss = LOSSES[reranker](score(numbers, draw), label[numbers], listed[: len(numbers)])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call] # torch's own

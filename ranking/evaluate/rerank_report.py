@@ -8,7 +8,7 @@ from typing import Any
 from ranking.evaluate.holm import holm
 from ranking.evaluate.lists import Kind
 from ranking.evaluate.rerank import ORDERS, ListScores, ListTable
-from ranking.evaluate.svg import dots
+from ranking.evaluate.svg import Point, dots
 from ranking.evaluate.targets import ERROR
 
 METRICS = ("map7", "ndcg7")
@@ -32,16 +32,12 @@ class RerankReport:
         """Texts by file name."""
         made = {"rerank.json": json.dumps(self.json(), indent=1) + "\n", "rerank.md": self.markdown()}
         for kind, table in self.tables.items():
-            gains = {
-                reranker: [
-                    (f"over {name}", *(100 * value for value in found["ours"].ndcg7.over(other.ndcg7).interval()))
-                    for name, other in found.items()
-                    if name not in ("ours", "popularity")
-                ]
-                for reranker, found in table.items()
-                if "ours" in found
-            }
-            gains = {reranker: points for reranker, points in gains.items() if points}
+            gains: dict[str, list[Point]] = {}
+            for reranker, found in table.items():
+                for name, other in found.items():
+                    if "ours" in found and name not in ("ours", "popularity"):
+                        low, middle, high = found["ours"].ndcg7.over(other.ndcg7).interval()
+                        gains.setdefault(reranker, []).append((f"over {name}", 100 * low, 100 * middle, 100 * high))
             if gains:
                 title = f"Relative gain of ours in NDCG@7, negatives drawn by {_DRAWN[kind]}"
                 made[f"rerank-gain-{kind}.svg"] = dots(title, "NDCG@7 gain, %", gains, zero=True)

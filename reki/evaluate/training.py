@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from ranking.evaluate.plan import Job
 from ranking.evaluate.runs import Runs
 from reki.evaluate import show
 from reki.evaluate.places import environment
@@ -15,7 +16,7 @@ def train_all(parts: Sequence[Runs], workers: int, train: bool) -> int:
         pending = runs.pending()
         seconds = runs.seconds_left(pending, cpus)
         print("\n".join(show.plan_lines(runs.dataset, runs.jobs, pending, cpus, seconds)), flush=True)
-    failed = {}
+    failed: dict[Job, str] = {}
     for runs in parts:
         pending = runs.pending()
         if not train or not pending:
