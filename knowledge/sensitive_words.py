@@ -9,7 +9,7 @@ SPLIT = re.compile(r"(?<=[.!?;])(?<![A-Z]\.)\s+|(?<=[\u3002\uff01\uff1f])\s*(?=\
 
 # Taste and works: what stands behind one of these, or in front of it as an adjective, is no claim on the person.
 WORKS = (
-    r"films?|movies?|cinema|dramas?|comed(?:y|ies)|epics?|romances?|thrillers?|horror|stor(?:y|ies)|tales?|themes?|"
+    r"films?|movies?|cinema|dramas?|comed(?:y|ies)|epics?|sagas?|romances?|thrillers?|horror|stor(?:y|ies)|tales?|themes?|"
     r"themed|plots?|characters?|heroe?s?|heroines?|protagonists?|figures?|people who|books?|novels?|memoirs?|"
     r"biograph(?:y|ies)|biopics?|essays?|poetry|songs?|albums?|music|bands?|gospel|articles?|news|coverage|reports?|"
     r"columns?|satires?|humou?r|documentar(?:y|ies)|fiction|art|imagery|subjects?|topics?|issues?|questions?|"

@@ -24,13 +24,13 @@ def figures(name):
 
 
 def test_the_set_is_large_and_goes_both_ways():
-    assert len(ROWS) == 291
+    assert len(ROWS) == 351
     for name in ("tuned", "held out"):
         assert sum(row["topic"] is None for row in ROWS if row["set"] == name) >= 30
         assert {row["topic"] for row in ROWS if row["set"] == name} == {None, *TOPICS}
 
 
-@pytest.mark.parametrize(("name", "precision", "recall"), [("tuned", 1.0, 0.97), ("held out", 0.87, 0.43)])
+@pytest.mark.parametrize(("name", "precision", "recall"), [("tuned", 1.0, 0.96), ("held out", 1.0, 0.5)])
 def test_precision_and_recall_are_what_the_docs_say(name, precision, recall):
     assert figures(name) == (precision, recall)
 
