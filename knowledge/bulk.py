@@ -11,27 +11,27 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from knowledge.base import RekiError, TerminalError, TransientError
-from knowledge.requests import Extraction
 
 T = TypeVar("T")
+A = TypeVar("A")
 _LONGEST_PAUSE_S = 30.0
 _FIRST_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True)
-class Result(Generic[T]):
+class Result(Generic[T, A]):
     """What became of one subject: an extraction, or the terminal error that it ended with."""
 
     subject: T
-    extraction: Extraction | None
+    extraction: A | None
     error: TerminalError | None = None
 
 
-Ask = Callable[[T], Awaitable[Extraction]]
-Deliver = Callable[[list[Result[T]]], Awaitable[None]]
+Ask = Callable[[T], Awaitable[A]]
+Deliver = Callable[[list[Result[T, A]]], Awaitable[None]]
 
 
-class Bulk(Generic[T]):
+class Bulk(Generic[T, A]):
     """One run. `subjects` is read lazily, in a thread (it may read from a store), never far ahead of the answers.
 
     `deliver` is given results in batches of at most `batch`, at the latest `batch_s` after the first of them; the run
@@ -42,8 +42,8 @@ class Bulk(Generic[T]):
     def __init__(
         self,
         subjects: Iterable[T],
-        ask: Ask[T],
-        deliver: Deliver[T],
+        ask: Ask[T, A],
+        deliver: Deliver[T, A],
         *,
         concurrency: int,
         patience_s: float = 300.0,
@@ -59,7 +59,7 @@ class Bulk(Generic[T]):
         self._batch_s = batch_s
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
-        self._results: asyncio.Queue[Result[T] | None] = asyncio.Queue(maxsize=batch)
+        self._results: asyncio.Queue[Result[T, A] | None] = asyncio.Queue(maxsize=batch)
         self._answered_at = 0.0
         self._failure: RekiError | None = None
 
@@ -106,7 +106,7 @@ class Bulk(Generic[T]):
             if result is not None:
                 await self._results.put(result)
 
-    async def _answer(self, subject: T) -> Result[T] | None:
+    async def _answer(self, subject: T) -> Result[T, A] | None:
         pause = _FIRST_PAUSE_S
         while True:
             try:

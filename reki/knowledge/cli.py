@@ -34,6 +34,7 @@ def generate(
     replace: Annotated[
         bool, typer.Option("--replace", help="Collective: replace users' individual knowledge as well.")
     ] = False,
+    recluster: Annotated[bool, typer.Option("--recluster", help="Collective: cluster anew in any case.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, ask nothing.")] = False,
     price_in: Annotated[float, typer.Option(min=0, help="Price of a million tokens in.")] = 0.0,
     price_out: Annotated[float, typer.Option(min=0, help="... and out.")] = 0.0,
@@ -57,6 +58,7 @@ def generate(
         clusters=k,
         budget=budget,
         replace_individual=replace,
+        recluster=recluster,
         prices=Prices(price_in, price_out, price_cached),
     )
     code = run(wish)

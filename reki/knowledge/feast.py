@@ -75,6 +75,12 @@ class Feast:
 
 def feast_of(settings: Settings, replace_individual: bool, console: Console) -> Feast | None:
     """Feast of the stack that is up; None, and a line that says so, where there is no release to make vectors with."""
+    release = loaded_release(settings, console)
+    return None if release is None else Feast(settings, release, replace_individual)
+
+
+def loaded_release(settings: Settings, console: Console) -> RefreshRelease | None:
+    """What the release in use is needed for here; None, and a line that says so, where there is none."""
     from reki.workers import release_path
 
     try:
@@ -92,5 +98,4 @@ def feast_of(settings: Settings, replace_individual: bool, console: Console) -> 
         SentenceEncoder(release.encoder_id, settings.encoders.encoder_batch),
         EncodingCache(settings.encoders.encodings_dir),
     )
-    shape = (len(release.factors), release.dim)
-    return Feast(settings, RefreshRelease(release.release_id, release.anchors, shape, condenser), replace_individual)
+    return RefreshRelease(release.release_id, release.anchors, (len(release.factors), release.dim), condenser)

@@ -84,7 +84,8 @@ class FolderSubjects:
     def items(self, ids: Sequence[str]) -> Iterator[ItemSubject]:
         """Profiles."""
         for item in ids:
-            yield ItemSubject(self.profiles[item])
+            if item in self.profiles:
+                yield ItemSubject(self.profiles[item])
 
 
 def _from_lines(cls: type[FolderSubjects], folder: Path, scenario: Scenario, ring_size: int) -> FolderSubjects:

@@ -7,12 +7,9 @@ Feast.
 
 import asyncio
 import itertools
-import signal
-import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,13 +20,13 @@ from knowledge.base import TerminalError
 from knowledge.bulk import Bulk, Result
 from knowledge.meter import Meter
 from knowledge.requests import Extraction
-from knowledge.store import KnowledgeStore, Stored
-from reki.knowledge import measured
+from knowledge.store import KnowledgeStore
 from reki.knowledge.client import BulkClient
 from reki.knowledge.learned import Learned
 from reki.knowledge.opened import Opened, answering, opened
 from reki.knowledge.plan import CountingClient, Plan, Prices, make_plan, report
 from reki.knowledge.progress import showing
+from reki.knowledge.running import Interruptible, Tally, keep, note_cost, tell
 from reki.knowledge.subjects import Subject, UserSubject
 from reki.settings import Settings
 
@@ -53,22 +50,8 @@ class Wish:
     clusters: int | None = None
     budget: int | None = None
     replace_individual: bool = False
+    recluster: bool = False
     prices: Prices = field(default_factory=Prices)
-
-
-@dataclass
-class Tally:
-    """What a run did."""
-
-    done: int = 0
-    answers: int = 0
-    recorded: int = 0
-    cached: int = 0
-    stored: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    example: dict[str, str] = field(default_factory=dict)  # reason -> the first message
-    feast: Counter[str] = field(default_factory=Counter)
-    finished: bool = True
 
 
 def generate(wish: Wish, console: Console | None = None) -> int:
@@ -95,7 +78,7 @@ def generate(wish: Wish, console: Console | None = None) -> int:
             with feast or nullcontext():
                 tally, meter = asyncio.run(_run(wish, world, settings, ids, client, store, feast, console))
             if client is not None:
-                _note_cost(settings, wish, client, store, time.monotonic() - began)
+                note_cost(client, settings.knowledge.model_name, _purpose(wish), store, time.monotonic() - began)
         tell(tally, meter, len(ids), time.monotonic() - began, store, console)
     if not tally.finished:
         console.print("Stopped. The same command goes on where this one ended.", soft_wrap=True)
@@ -156,13 +139,13 @@ async def _run(
 
     with showing(console, f"Knowledge of {wish.kind}", len(ids)) as show:
 
-        async def deliver(batch: list[Result[Subject]]) -> None:
-            await take(batch, tally, store, feast)
+        async def deliver(batch: list[Result[Subject, Extraction]]) -> None:
+            await keep(_learned(batch, tally), tally, store, feast)
             show(tally.done, source.meter.total("tokens_out"))
 
         bulk = Bulk(_subjects(world, wish, ids), ask, deliver, concurrency=max(1, settings.knowledge.llm_concurrency))
         try:
-            with _Interruptible(bulk):
+            with Interruptible(bulk.stop):
                 tally.finished = await bulk.run()
         finally:
             await source.close()
@@ -171,94 +154,17 @@ async def _run(
     return tally, source.meter
 
 
-async def take(batch: list[Result[Subject]], tally: Tally, store: KnowledgeStore, feast: "Feast | None") -> None:
-    """Keep a batch: the store first, then Feast; who was forgotten meanwhile leaves the store again."""
-    learned: list[Learned] = []
+def _learned(batch: Sequence[Result[Subject, Extraction]], tally: Tally) -> list[Learned]:
+    learned = []
     for result in batch:
         tally.done += 1
-        if result.extraction is None:
-            reason = result.error.reason if result.error else "unknown"
-            tally.errors[reason] += 1
-            tally.example.setdefault(reason, str(result.error))
-            continue
         one = result.extraction
+        if one is None:
+            tally.failed(result.error)
+            continue
         tally.answers += one.called
         tally.recorded += one.prompt_hash is None
         tally.cached += not one.called and one.prompt_hash is not None
         epoch = result.subject.epoch if isinstance(result.subject, UserSubject) else 0
         learned.append(Learned(one.knowledge, one.prompt_hash, epoch))
-    tally.stored += await asyncio.to_thread(_keep, store, learned)
-    if feast is not None and learned:
-        written = await feast.write(learned)
-        tally.feast.update(written.outcomes)
-        if written.forgotten:
-            await asyncio.to_thread(store.forget, written.forgotten)
-
-
-def _keep(store: KnowledgeStore, learned: Sequence[Learned]) -> int:
-    kept = sum(store.append(Stored(one.knowledge, one.prompt_hash)) for one in learned)
-    store.sync()
-    return kept
-
-
-class _Interruptible:
-    """Ctrl-C: what is being asked is waited for; a second one ends the command at once."""
-
-    def __init__(self, bulk: Bulk[Subject]) -> None:
-        self._bulk = bulk
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(ValueError, NotImplementedError, RuntimeError):  # not the main thread
-                asyncio.get_running_loop().add_signal_handler(number, self._stop)
-
-    def __exit__(self, *_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(ValueError, NotImplementedError, RuntimeError):
-                asyncio.get_running_loop().remove_signal_handler(number)
-
-    def _stop(self) -> None:
-        self._bulk.stop()
-        print("stopping: waiting for the answers that are on their way (again: end at once)", file=sys.stderr)
-        self.__exit__()
-
-
-def _note_cost(settings: Settings, wish: Wish, client: BulkClient, store: KnowledgeStore, seconds: float) -> None:
-    purpose = _purpose(wish)
-    usage = client.meter.of(purpose)
-    run = measured.Run(
-        settings.knowledge.model_name,
-        purpose,
-        usage.answers,
-        client.bytes_in[purpose],
-        usage.tokens_in,
-        usage.tokens_cached,
-        usage.tokens_out,
-        seconds,
-    )
-    measured.note(store.folder, run)
-
-
-def tell(tally: Tally, meter: Meter, total: int, seconds: float, store: KnowledgeStore, console: Console) -> None:
-    """Print what a run did."""
-    calls, tokens_in = meter.total("calls"), meter.total("tokens_in")
-    cached, out = meter.total("tokens_cached"), meter.total("tokens_out")
-    lines = [
-        f"{tally.done:,} of {total:,} in {seconds:.1f} s: {tally.answers:,} answered now, {tally.cached:,} had been "
-        f"answered before, {tally.recorded:,} recorded",
-        f"{calls:,} calls, {tokens_in:,} tokens in ({cached:,} from the server's cache), {out:,} out, "
-        f"{out / max(seconds, 1e-3):.0f} tokens/s",
-        f"{tally.stored:,} new records in {store.folder}",
-    ]
-    if tally.feast:
-        lines.append("Feast: " + ", ".join(f"{count:,} {word}" for word, count in sorted(tally.feast.items())))
-    for reason, count in sorted(tally.errors.items()):
-        lines.append(f"{count:,} without knowledge ({reason}): {tally.example[reason]}")
-    repairs: Counter[str] = Counter()
-    for name, labels, value in meter.samples():
-        if name == "reki_llm_repairs_total":
-            repairs[labels["reason"]] += value
-    if repairs:
-        lines.append("mended: " + ", ".join(f"{count:,} {word}" for word, count in sorted(repairs.items())))
-    for line in lines:
-        console.print(line, soft_wrap=True, markup=False)
+    return learned

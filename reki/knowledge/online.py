@@ -14,9 +14,13 @@ from feature_repo.schema import JOIN_KEYS
 from knowledge.base import ItemProfile, from_micros, is_id
 from knowledge.requests import HistoryEntry, UserRequest
 from reki.knowledge.subjects import ItemSubject, UserSubject, in_order
+from streams.control import Slots
+from streams.knowledge_rows import Floats
 from streams.redis_calls import redis_errors
+from streams.release_parts import RefreshRelease
 from streams.state import UserState
 from streams.store import StateStore
+from streams.user_encoder import UserEncoder
 
 _CHUNK = 200
 
@@ -65,6 +69,14 @@ class OnlineSubjects:
             if row is not None and row["item_title"]:
                 fields = json.loads(row["item_fields"] or "{}")
                 yield ItemSubject(ItemProfile(item_id=item, title=row["item_title"], fields=fields))
+
+    def item_vectors(self, release: RefreshRelease, ids: Sequence[str]) -> dict[str, Floats]:
+        """Vectors f32[F, d] of those items that have one of this release in the active slot."""
+        slot = Slots(self._redis, self._keys.project).current()[0]
+        encoder = UserEncoder(release.condenser, self._reader, release.release_id, release.anchors, release.shape)
+        return {
+            item: vector for part in _chunks(ids, 1000) for item, vector in encoder.item_vectors(part, slot).items()
+        }
 
     def _rows(
         self, view: str, ids: Sequence[str], features: Sequence[str], size: int

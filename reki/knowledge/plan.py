@@ -9,6 +9,7 @@ from typing import Any
 from knowledge.answers import Answer
 from knowledge.base import TerminalError
 from knowledge.client import LlmClient
+from knowledge.collective import ClusterRequest, CollectiveSource
 from knowledge.meter import Meter
 from knowledge.prompts import Prompt
 from knowledge.requests import KnowledgeSource
@@ -38,6 +39,11 @@ class Plan:
     bytes_in: int = 0
     shared_bytes: int = 0
     tokens_out_at_most: int = 0
+
+    def refused(self, error: TerminalError) -> None:
+        """Count what will fail; what was only counted raises, too."""
+        if error.reason != _PLANNED:
+            self.impossible[error.reason] = self.impossible.get(error.reason, 0) + 1
 
 
 class CountingClient:
@@ -87,9 +93,19 @@ async def make_plan(subjects: Iterable[Subject], source: KnowledgeSource, plan: 
                 await source.item(subject.profile)
             plan.answered += 1
         except TerminalError as error:
-            if error.reason != _PLANNED:
-                plan.impossible[error.reason] = plan.impossible.get(error.reason, 0) + 1
+            plan.refused(error)
         await asyncio.sleep(0)
+    await source.close()
+
+
+async def make_cluster_plan(requests: Iterable[ClusterRequest], source: CollectiveSource, plan: Plan) -> None:
+    """The same for questions about clusters."""
+    for request in requests:
+        try:
+            await source.cluster(request)
+            plan.answered += 1
+        except TerminalError as error:
+            plan.refused(error)
     await source.close()
 
 

@@ -1,0 +1,226 @@
+"""`reki knowledge generate --mode collective`: cluster, ask once for each cluster, assemble for everybody.
+
+Clusters and answers stay beside the knowledge store: a run that was cut off asks only about what is missing, and who is
+new or has changed is assembled from the clusters that are there, without a call.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from encoders.cluster_files import write_clusters
+from encoders.clusters import Clusters
+from encoders.collective import cluster_requests, memberships
+from knowledge.base import Knowledge, TerminalError
+from knowledge.bulk import Bulk, Result
+from knowledge.cache import AnswerCache
+from knowledge.catalogue import Catalogue, chosen_catalogue
+from knowledge.collective import (
+    EMBEDDED_GROUP_LIMITS,
+    GROUP_LIMITS,
+    ClusterRequest,
+    CollectiveSource,
+    CollectiveStore,
+    assemble_item,
+    assemble_user,
+)
+from knowledge.collective.live import ClusterExtraction
+from knowledge.live import Llm
+from knowledge.prompts import Limits
+from knowledge.scenario import Scenario, load_scenario
+from knowledge.store import KnowledgeStore
+from reki.knowledge import population as populations
+from reki.knowledge.client import BulkClient
+from reki.knowledge.clustering import answers_of, choose, clusters_paid_for
+from reki.knowledge.generate import Wish, chosen
+from reki.knowledge.learned import Learned
+from reki.knowledge.opened import Opened, answering, opened
+from reki.knowledge.plan import CountingClient, Plan, make_cluster_plan, report
+from reki.knowledge.population import Population
+from reki.knowledge.progress import showing
+from reki.knowledge.running import Interruptible, Tally, keep, note_cost, tell
+from reki.settings import Settings
+
+if TYPE_CHECKING:
+    from reki.knowledge.feast import Feast
+    from streams.release_parts import RefreshRelease
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """What every prompt of the run is made with."""
+
+    scenario: Scenario
+    catalogue: Catalogue
+    titles: dict[str, str]
+    limits: Limits
+
+    def source(self, settings: Settings, client: Llm) -> CollectiveSource:
+        cache = AnswerCache(settings.knowledge.knowledge_cache_dir)
+        return CollectiveSource(client, self.scenario, self.catalogue, self.titles, cache, group_limits=self.limits)
+
+
+def generate_collective(wish: Wish, console: Console) -> int:
+    """Run the command; exit codes and errors as `generate`."""
+    with opened(wish.folder, wish.training_split) as world:
+        settings = world.settings
+        if settings.knowledge.llm == "recorded":
+            raise TerminalError("no_llm", "there is no recorded knowledge of clusters: set REKI_LLM to who answers")
+        release = _release(settings, console) if world.is_online else None
+        population = _populate(world, wish, release)
+        asking = _asking(settings, world)
+        entity, model = wish.kind.removesuffix("s"), settings.knowledge.model_name
+        folder = world.store().folder / "clusters" / entity
+        k = wish.clusters
+        if wish.budget is not None:
+            asked = (asking.catalogue, asking.titles, asking.limits)
+            k = clusters_paid_for(wish.budget, entity, population, asking.scenario, asked, world.store().folder, model)
+        found = choose(folder, entity, population, k, wish.budget is not None, wish.recluster)
+        clusters = found.clusters
+        console.print(
+            f"{len(population.ids):,} {wish.kind} in {clusters.k} clusters of {clusters.counts.min()} to "
+            f"{clusters.counts.max()} ({found.why}); {population.without:,} without a vector left out",
+            soft_wrap=True,
+        )
+        answers = answers_of(folder, clusters, asking.scenario, asking.catalogue, model)
+        requests = list(
+            cluster_requests(
+                clusters, population.ids, population.vectors, population.members, answers.missing(clusters.k)
+            )
+        )
+        if wish.dry_run:
+            plan = Plan(answered=clusters.k - len(requests))
+            source = asking.source(settings, CountingClient(settings.knowledge, plan))
+            asyncio.run(make_cluster_plan(requests, source, plan))
+            for what, much in report(plan, settings.knowledge, f"{entity}_cluster", wish.prices, world.store().folder):
+                console.print(f"  {what:<28} {much}", soft_wrap=True)
+            return 0
+        if found.is_new:
+            write_clusters(folder, clusters)
+        with answering(settings) as ready, world.store() as store:
+            began, client = time.monotonic(), BulkClient(ready.knowledge)
+            source = asking.source(ready, client)
+            tally = asyncio.run(_ask(source, requests, answers, ready.knowledge.llm_concurrency, console))
+            note_cost(client, model, f"{entity}_cluster", store, time.monotonic() - began)
+            tell(tally, client.meter, len(requests), time.monotonic() - began, None, console)
+            if not tally.finished:
+                console.print("Stopped. The same command goes on where this one ended.", soft_wrap=True)
+                return 130
+            feast = _feast(ready, release, wish.replace_individual) if release is not None else None
+            with feast or nullcontext():
+                made = asyncio.run(_assemble(population, clusters, answers, asking.scenario, store, feast, console))
+    return 1 if tally.errors or made.errors else 0
+
+
+def _populate(world: Opened, wish: Wish, release: "RefreshRelease | None") -> Population:
+    ids, encoders = chosen(world, wish), world.settings.encoders
+    if wish.kind == "items":
+        return populations.items(world.subjects, ids, encoders)
+    return populations.users(world.subjects, ids, encoders, release)
+
+
+def _asking(settings: Settings, world: Opened) -> _Asking:
+    knowledge = settings.knowledge
+    catalogue = chosen_catalogue(knowledge.catalogue_file).trimmed(knowledge.shortlist_size)
+    limits = EMBEDDED_GROUP_LIMITS if knowledge.llm == "embedded" else GROUP_LIMITS
+    return _Asking(load_scenario(knowledge.scenario), catalogue, dict(world.titles()), limits)
+
+
+def _release(settings: Settings, console: Console) -> "RefreshRelease | None":
+    from reki.knowledge.feast import loaded_release  # loads Feast and torch: not for a run without a stack
+
+    return loaded_release(settings, console)
+
+
+def _feast(settings: Settings, release: "RefreshRelease", replace_individual: bool) -> "Feast":
+    from reki.knowledge.feast import Feast
+
+    return Feast(settings, release, replace_individual)
+
+
+async def _ask(
+    source: CollectiveSource,
+    requests: list[ClusterRequest],
+    answers: CollectiveStore,
+    concurrency: int,
+    console: Console,
+) -> Tally:
+    tally = Tally()
+    with showing(console, "Knowledge of clusters", len(requests)) as show:
+
+        async def deliver(batch: list[Result[ClusterRequest, ClusterExtraction]]) -> None:
+            for result in batch:
+                tally.done += 1
+                if result.extraction is None:
+                    tally.failed(result.error)
+                    continue
+                tally.answers += result.extraction.called
+                tally.cached += not result.extraction.called
+                await asyncio.to_thread(answers.add, result.extraction.knowledge)
+            show(tally.done, source.meter.total("tokens_out"))
+
+        bulk = Bulk(requests, source.cluster, deliver, concurrency=concurrency, batch_s=0.2)
+        try:
+            with Interruptible(bulk.stop):
+                tally.finished = await bulk.run()
+        finally:
+            await source.close()
+    return tally
+
+
+async def _assemble(
+    population: Population,
+    clusters: Clusters,
+    answers: CollectiveStore,
+    scenario: Scenario,
+    store: KnowledgeStore,
+    feast: "Feast | None",
+    console: Console,
+) -> Tally:
+    tally, began = Tally(), time.monotonic()
+    try:
+        made = _assembled(population, clusters, answers, scenario, tally)
+        while learned := list(itertools.islice(made, _CHUNK)):
+            await keep(learned, tally, store, feast)
+    finally:
+        if feast is not None:
+            await feast.stop()
+    seconds = time.monotonic() - began
+    console.print(f"assembled {tally.done:,} without a call in {seconds:.1f} s", soft_wrap=True)
+    tell(tally, None, 0, seconds, store, console)
+    return tally
+
+
+def _assembled(
+    population: Population, clusters: Clusters, answers: CollectiveStore, scenario: Scenario, tally: Tally
+) -> Iterator[Learned]:
+    held = answers.held
+    for entity_id, membership in zip(population.ids, memberships(clusters, population.vectors), strict=True):
+        tally.done += 1
+        try:
+            subject = population.users.get(entity_id)
+            knowledge: Knowledge
+            if subject is None:
+                knowledge = assemble_item(entity_id, membership, held)
+            else:
+                knowledge = assemble_user(
+                    entity_id,
+                    membership,
+                    held,
+                    population.own_values(entity_id),
+                    scenario,
+                    source_rev=subject.request.source_rev,
+                    source_through=subject.request.source_through,
+                )
+        except TerminalError as error:
+            tally.failed(error)
+            continue
+        yield Learned(knowledge, None, subject.epoch if subject is not None else 0)

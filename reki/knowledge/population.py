@@ -1,0 +1,125 @@
+"""Everybody who is clustered: representations, what a prompt may tell of each, what assembly needs of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from encoders.experienced import experienced_many
+from encoders.history import effective
+from encoders.representation import title_representation, user_representation
+from encoders.settings import EncoderSettings
+from knowledge.base import Polarity, TerminalError, micros
+from knowledge.collective import ClusterMember
+from knowledge.requests import UserRequest, effective_history
+from reki.knowledge.subjects import Subjects, UserSubject
+
+if TYPE_CHECKING:
+    from streams.release_parts import RefreshRelease
+
+Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Event:
+    item_id: str
+    value: float
+    polarity: Polarity
+    occurred_at: int
+    offset: int
+    rev: int
+
+
+@dataclass(frozen=True)
+class Population:
+    """Ids with representations f32[n, D]; `users` holds the requests of users by id, empty for items.
+
+    `without`: how many were left out, because nothing that they touched has a vector.
+    """
+
+    ids: list[str]
+    vectors: Vectors
+    representation: str
+    members: dict[str, ClusterMember]
+    users: dict[str, UserSubject]
+    without: int = 0
+
+    def own_values(self, user_id: str) -> dict[str, float]:
+        """The user's own newest value by item."""
+        history = self.users[user_id].request.history
+        return {entry.item_id: entry.value for entry in effective_history(history)}
+
+
+def items(subjects: Subjects, ids: Sequence[str], settings: EncoderSettings) -> Population:
+    """Items by the encoding of title and genres: collective knowledge is for items of which nothing is known yet."""
+    profiles = [subject.profile for subject in subjects.items(ids)]
+    encoder_id, vectors = _titles(subjects, [profile.item_id for profile in profiles], settings)
+    members = {one.item_id: ClusterMember(one.item_id, one.fields, title=one.title) for one in profiles}
+    return _population(list(members), vectors, f"title_genres|{encoder_id}", members, {})
+
+
+def users(
+    subjects: Subjects, ids: Sequence[str], settings: EncoderSettings, release: "RefreshRelease | None"
+) -> Population:
+    """Users by what they liked and disliked: in item knowledge of the release, or, without one, in item titles."""
+    found = {subject.entity_id: subject for subject in subjects.users(ids)}
+    touched = list(dict.fromkeys(entry.item_id for one in found.values() for entry in one.request.history))
+    item_vectors: dict[str, Vectors]
+    if release is not None:
+        from reki.knowledge.online import OnlineSubjects
+
+        if not isinstance(subjects, OnlineSubjects):
+            raise TypeError("a release's vectors are in a stack's stores")
+        item_vectors, shape = subjects.item_vectors(release, touched), release.shape
+        representation = f"experienced|{release.release_id}"
+    else:
+        encoder_id, rows = _titles(subjects, touched, settings)
+        item_vectors = {item: row[None, :] for item, row in rows.items()}
+        shape = (1, next((len(row) for row in rows.values()), 1))
+        representation = f"experienced_titles|{encoder_id}"
+    rings = [effective(_events(one.request)) for one in found.values()]
+    vectors = user_representation(experienced_many(rings, item_vectors, shape))
+    members = {
+        user: ClusterMember(user, one.request.profile, tuple(one.request.history)) for user, one in found.items()
+    }
+    return _population(list(found), dict(zip(found, vectors, strict=True)), representation, members, found)
+
+
+def _population(
+    ids: list[str],
+    vectors: dict[str, Vectors],
+    representation: str,
+    members: dict[str, ClusterMember],
+    subjects: dict[str, UserSubject],
+) -> Population:
+    placed = [one for one in ids if one in vectors and vectors[one].any()]
+    if not placed:
+        raise TerminalError("no_subjects", "nobody has a vector to be clustered by: generate items first")
+    return Population(
+        placed,
+        np.stack([vectors[one] for one in placed]).astype(np.float32),
+        representation,
+        {one: members[one] for one in placed},
+        {one: subjects[one] for one in placed if one in subjects},
+        len(ids) - len(placed),
+    )
+
+
+def _titles(subjects: Subjects, ids: Sequence[str], settings: EncoderSettings) -> tuple[str, dict[str, Vectors]]:
+    from encoders.sentence import SentenceEncoder
+    from encoders.text_cache import EncodingCache
+
+    encoder = SentenceEncoder(settings.encoder_id, settings.encoder_batch)
+    profiles = [subject.profile for subject in subjects.items(ids)]
+    rows = title_representation(profiles, encoder, EncodingCache(settings.encodings_dir)) if profiles else []
+    return encoder.encoder_id, {one.item_id: row for one, row in zip(profiles, rows, strict=True)}
+
+
+def _events(request: UserRequest) -> list[_Event]:
+    first = request.source_rev - len(request.history) + 1
+    return [
+        _Event(entry.item_id, entry.value, entry.polarity, micros(entry.occurred_at), -1, rev)
+        for rev, entry in enumerate(request.history, start=first)
+    ]

@@ -1,0 +1,126 @@
+"""What every bulk run does beside asking: keep results, write them on, stop on Ctrl-C, tell what it did."""
+
+import asyncio
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from knowledge.base import TerminalError
+from knowledge.meter import Meter
+from knowledge.store import KnowledgeStore, Stored
+from reki.knowledge import measured
+from reki.knowledge.client import BulkClient
+from reki.knowledge.learned import Learned
+
+if TYPE_CHECKING:
+    from reki.knowledge.feast import Feast
+
+
+@dataclass
+class Tally:
+    """What a run did."""
+
+    done: int = 0
+    answers: int = 0
+    recorded: int = 0
+    cached: int = 0
+    stored: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    example: dict[str, str] = field(default_factory=dict)  # reason -> the first message
+    feast: Counter[str] = field(default_factory=Counter)
+    finished: bool = True
+
+    def failed(self, error: TerminalError | None) -> None:
+        """Count one that ended with an error."""
+        reason = error.reason if error else "unknown"
+        self.errors[reason] += 1
+        self.example.setdefault(reason, str(error))
+
+
+async def keep(learned: Sequence[Learned], tally: Tally, store: KnowledgeStore, feast: "Feast | None") -> None:
+    """Keep a batch: the store first, then Feast; who was forgotten meanwhile leaves the store again."""
+    if not learned:
+        return
+    tally.stored += await asyncio.to_thread(_store, store, learned)
+    if feast is not None:
+        written = await feast.write(learned)
+        tally.feast.update(written.outcomes)
+        if written.forgotten:
+            await asyncio.to_thread(store.forget, written.forgotten)
+
+
+def _store(store: KnowledgeStore, learned: Sequence[Learned]) -> int:
+    kept = sum(store.append(Stored(one.knowledge, one.prompt_hash)) for one in learned)
+    store.sync()
+    return kept
+
+
+class Interruptible:
+    """Ctrl-C: what is being asked is waited for; a second one ends the command at once."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop_run = stop
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError, NotImplementedError, RuntimeError):  # not the main thread
+                asyncio.get_running_loop().add_signal_handler(number, self._stop)
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError, NotImplementedError, RuntimeError):
+                asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        self._stop_run()
+        print("stopping: waiting for the answers that are on their way (again: end at once)", file=sys.stderr)
+        self.__exit__()
+
+
+def note_cost(client: BulkClient, model: str, purpose: str, store: KnowledgeStore, seconds: float) -> None:
+    """Note what a run's calls cost, for later dry runs."""
+    usage = client.meter.of(purpose)
+    tokens = (usage.tokens_in, usage.tokens_cached, usage.tokens_out)
+    run = measured.Run(model, purpose, usage.answers, client.bytes_in[purpose], *tokens, seconds)
+    measured.note(store.folder, run)
+
+
+def tell(
+    tally: Tally, meter: Meter | None, total: int, seconds: float, store: KnowledgeStore | None, console: Console
+) -> None:
+    """Print what a run did: with the `meter` what was asked, with the `store` what was kept."""
+    lines = []
+    if meter is not None:
+        calls, tokens_in = meter.total("calls"), meter.total("tokens_in")
+        cached, out = meter.total("tokens_cached"), meter.total("tokens_out")
+        lines += [
+            f"{tally.done:,} of {total:,} in {seconds:.1f} s: {tally.answers:,} answered now, {tally.cached:,} had "
+            f"been answered before, {tally.recorded:,} recorded",
+            f"{calls:,} calls, {tokens_in:,} tokens in ({cached:,} from the server's cache), {out:,} out, "
+            f"{out / max(seconds, 1e-3):.0f} tokens/s",
+        ]
+    if store is not None:
+        lines.append(f"{tally.stored:,} new records in {store.folder}")
+    if tally.feast:
+        lines.append("Feast: " + ", ".join(f"{count:,} {word}" for word, count in sorted(tally.feast.items())))
+    for reason, count in sorted(tally.errors.items()):
+        lines.append(f"{count:,} without knowledge ({reason}): {tally.example[reason]}")
+    repairs = _repairs(meter) if meter is not None else Counter()
+    if repairs:
+        lines.append("mended: " + ", ".join(f"{count:,} {word}" for word, count in sorted(repairs.items())))
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False)
+
+
+def _repairs(meter: Meter) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for name, labels, value in meter.samples():
+        if name == "reki_llm_repairs_total":
+            found[labels["reason"]] += value
+    return found
