@@ -3,7 +3,7 @@
 Run: `.venv/bin/python benchmarks/injections.py --out injections.json` (half a minute). It uses the attempts of
 `tests/knowledge/injections.jsonl` and two servers that obey whatever they can see (see
 `tests/knowledge/injection_parts.py`); `--embedded N` asks the embedded SmolLM2 about the first N attempts of each goal
-as well, which takes about a minute for each.
+as well (N = 3: six minutes).
 """
 
 import argparse
