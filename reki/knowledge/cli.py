@@ -117,3 +117,29 @@ def forget(user: Annotated[str, typer.Argument(help="The user's id.")]) -> None:
     from reki.knowledge.forgetting import forget_stored
 
     print(forget_stored(user))
+
+
+@app.command()
+def discover(
+    sample: Annotated[Path, typer.Option("--sample", help="Items of the new domain, .jsonl or .csv with `title`.")],
+    scenario: Annotated[str, typer.Option("--scenario", help="A name for the new scenario.")],
+    out: Annotated[Path | None, typer.Option("--out", help="The new file; NAME.toml if not given.")] = None,
+) -> None:
+    """Ask the LLM for the factors of a new domain, and write a scenario file for the expert to edit."""
+    from reki.knowledge.discovering import run
+
+    run(scenario, sample, out or Path(f"{scenario}.toml"))
+
+
+@app.command()
+def names(
+    most: Annotated[int, typer.Option(min=1, help="How many items to list.")] = 20,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Of the recorded MovieLens knowledge, not of what is stored.")
+    ] = False,
+    folder: Annotated[Path | None, typer.Option("--from", help="Take titles from this data set.")] = None,
+) -> None:
+    """Show how often each item is named as a like or dislike; one named for over a quarter of all users is flagged."""
+    from reki.knowledge.naming import run
+
+    run(most, recorded, folder)

@@ -40,10 +40,11 @@ class FolderSubjects:
         Raises `TerminalError` (`no_data`, `bad_data`; `bad_value` and `bad_action` by the scenario).
         """
         if (folder / "events.jsonl").exists() or (folder / "items.jsonl").exists():
-            subjects = _from_lines(cls, folder, scenario, ring_size)
+            subjects = cls({}, {}, ring_size)
+            subjects._take_lines(folder, scenario)
         else:
             data = load(folder)
-            people = {user: profile.fields for user, profile in data.users.items()}
+            people: dict[str, Mapping[str, str]] = {user: profile.fields for user, profile in data.users.items()}
             subjects = cls(data.items, people, ring_size)
             for rating in data.ratings:
                 outcome = scenario.outcome(Action.RATE, rating.value)
@@ -60,11 +61,11 @@ class FolderSubjects:
 
     def user_ids(self, missing: bool = False) -> list[str]:
         """Users with events; nothing is in force here, so all are `missing`."""
-        return in_order(list(self.histories))
+        return in_order(self.histories)
 
     def item_ids(self, missing: bool = False) -> list[str]:
         """All items."""
-        return in_order(list(self.profiles))
+        return in_order(self.profiles)
 
     def users(self, ids: Sequence[str]) -> Iterator[UserSubject]:
         """Requests."""
@@ -87,22 +88,19 @@ class FolderSubjects:
             if item in self.profiles:
                 yield ItemSubject(self.profiles[item])
 
-
-def _from_lines(cls: type[FolderSubjects], folder: Path, scenario: Scenario, ring_size: int) -> FolderSubjects:
-    items = {item.item_id: item for item in _records(folder / "items.jsonl", ItemProfile)}
-    people: dict[str, Mapping[str, str]] = {}
-    if (folder / "profiles.jsonl").exists():
-        people = {one.user_id: one.fields for one in _records(folder / "profiles.jsonl", UserProfile)}
-    subjects = cls(items, people, ring_size)
-    if not (folder / "events.jsonl").exists():
-        return subjects
-    # Stable: events of the same moment keep the order of the file.
-    for event in sorted(_records(folder / "events.jsonl", BehaviorEvent), key=lambda event: event.occurred_at):
-        outcome = scenario.outcome(event.action, event.value)
-        title = items[event.item_id].title if event.item_id in items else f"item {event.item_id}"
-        entry = HistoryEntry(event.item_id, title, outcome.value, outcome.polarity, event.occurred_at)
-        subjects.histories.setdefault(event.user_id, []).append(entry)
-    return subjects
+    def _take_lines(self, folder: Path, scenario: Scenario) -> None:
+        self.profiles |= {item.item_id: item for item in _records(folder / "items.jsonl", ItemProfile)}
+        if (folder / "profiles.jsonl").exists():
+            self.people |= {one.user_id: one.fields for one in _records(folder / "profiles.jsonl", UserProfile)}
+        if not (folder / "events.jsonl").exists():
+            return
+        # Stable: events of the same moment keep the order of the file.
+        for event in sorted(_records(folder / "events.jsonl", BehaviorEvent), key=lambda event: event.occurred_at):
+            outcome = scenario.outcome(event.action, event.value)
+            item = self.profiles.get(event.item_id)
+            title = item.title if item else f"item {event.item_id}"
+            entry = HistoryEntry(event.item_id, title, outcome.value, outcome.polarity, event.occurred_at)
+            self.histories.setdefault(event.user_id, []).append(entry)
 
 
 def _records(path: Path, kind: type[Record]) -> Iterator[Record]:

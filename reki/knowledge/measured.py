@@ -40,7 +40,7 @@ def measured(folder: Path, model: str, purpose: str) -> Run | None:
 
 
 def _runs(folder: Path) -> list[Run]:
-    runs = []
+    runs: list[Run] = []
     try:
         lines = (folder / _FILE).read_text(encoding="utf-8").splitlines()
     except OSError:

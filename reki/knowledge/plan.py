@@ -119,7 +119,7 @@ def longest(schema: Any) -> int:  # noqa: ANN401 - JSON
     if kind == "object":
         return 1 + sum(2 + len(name) // 4 + longest(part) for name, part in schema.get("properties", {}).items())
     if kind == "array":
-        return 1 + int(schema.get("maxItems", schema.get("minItems", 1))) * (1 + longest(schema.get("items")))
+        return 1 + int(schema.get("maxItems") or schema.get("minItems") or 1) * (1 + longest(schema.get("items")))
     return 2 + int(schema.get("maxLength", 8)) // 4
 
 

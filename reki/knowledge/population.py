@@ -113,7 +113,9 @@ def _titles(subjects: Subjects, ids: Sequence[str], settings: EncoderSettings) -
 
     encoder = SentenceEncoder(settings.encoder_id, settings.encoder_batch)
     profiles = [subject.profile for subject in subjects.items(ids)]
-    rows = title_representation(profiles, encoder, EncodingCache(settings.encodings_dir)) if profiles else []
+    rows: Sequence[Vectors] = []
+    if profiles:
+        rows = list(title_representation(profiles, encoder, EncodingCache(settings.encodings_dir)))
     return encoder.encoder_id, {one.item_id: row for one, row in zip(profiles, rows, strict=True)}
 
 

@@ -1,6 +1,6 @@
 """Whom a bulk run asks about, wherever that is read from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,6 +60,6 @@ class Subjects(Protocol):
         ...
 
 
-def in_order(ids: Iterator[str] | Sequence[str]) -> list[str]:
+def in_order(ids: Iterable[str]) -> list[str]:
     """Sorted as people count: 9 before 10, numbers before words."""
     return sorted(ids, key=lambda one: (0, int(one), one) if one.isdecimal() and one.isascii() else (1, 0, one))
