@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from knowledge.base import RekiError, TerminalError
+from knowledge.cache import AnswerCache
+from knowledge.prompt_index import PromptIndex
 from reki.settings import Settings, load_settings
 
 WORKERS = ("stream", "refresh")
@@ -17,17 +19,10 @@ def stream(settings: Settings) -> NoReturn:
     """Run the stream worker until SIGTERM."""
     # Feast imports torch where it finds it, and needs nothing of it here: 490 MB and seconds of start saved.
     sys.modules["torch"] = None  # type: ignore[assignment] # None is how Python marks a module that is not to be had
-    from knowledge.cache import AnswerCache
-    from knowledge.prompt_index import PromptIndex
     from knowledge.scenario import load_scenario
     from streams.stream_app import run
 
-    answers = PromptIndex(AnswerCache(settings.knowledge.knowledge_cache_dir))
-
-    def erase(user_id: str, prompt_hashes: Sequence[str]) -> None:
-        answers.forget(user_id, prompt_hashes)
-
-    run(settings.streams, settings.feature_repo, load_scenario(settings.knowledge.scenario), erase)
+    run(settings.streams, settings.feature_repo, load_scenario(settings.knowledge.scenario), _answers(settings).forget)
 
 
 def refresh(settings: Settings) -> NoReturn:
@@ -49,7 +44,11 @@ def refresh(settings: Settings) -> NoReturn:
     store = recorded_store(settings.ranking.movielens_dir) if settings.knowledge.uses_recorded else None
     source = open_source(settings.knowledge, titles, store=store)
     needed = RefreshRelease(release.release_id, release.anchors, (len(release.factors), release.dim), condenser)
-    run(settings.streams, settings.feature_repo, needed, source, titles)
+    run(settings.streams, settings.feature_repo, needed, source, titles, _answers(settings).forget)
+
+
+def _answers(settings: Settings) -> PromptIndex:
+    return PromptIndex(AnswerCache(settings.knowledge.knowledge_cache_dir))
 
 
 def release_path(settings: Settings) -> Path:

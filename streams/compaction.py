@@ -12,7 +12,7 @@ from feature_repo.compactor import Compaction
 from feature_repo.offline import OfflineBuffer
 from feature_repo.schema import physical_views
 from knowledge.base import TransientError
-from streams.forget import LateRows
+from streams.forget import Erase, LateRows
 from streams.leader import Leader
 
 log = logging.getLogger(__name__)
@@ -23,19 +23,25 @@ class Compactor:
     """`run()` until cancelled. It runs in every refresh worker; a lease lets one of them act.
 
     In a thread of its own: a large data set takes seconds, for which no refresh should wait. `every_s` = 0: never.
+    `erase(user_id, hashes)` deletes cached LLM answers about a user, as in `streams.forget.Forgetting`.
     """
 
     def __init__(
-        self, client: Redis, namespace: str, offline: OfflineBuffer, every_s: float, keep_versions_s: float
+        self,
+        client: Redis,
+        namespace: str,
+        offline: OfflineBuffer,
+        every_s: float,
+        keep_versions_s: float,
+        erase: Erase | None = None,
     ) -> None:
         self._offline = offline
         self._every_s = every_s
         self._keep_versions_s = keep_versions_s
         # Longer than a round: whoever has it keeps it; if they die, another worker takes over after two rounds.
         self._leader = Leader(client, f"{namespace}:compactor", lease_s=2 * every_s + 60)
-        self._late = LateRows(
-            client, namespace, lambda user_id, epoch: offline.delete("user", [user_id], below_epoch=epoch)
-        )
+        self._erase = erase
+        self._late = LateRows(client, namespace, self._delete_late)
         self._thread = ThreadPoolExecutor(1, "compactor")
         self.leading = False
         self.rounds = 0
@@ -88,6 +94,11 @@ class Compactor:
         purged = ", forgotten users purged" if wish else ""
         log.info("compacted %d views: %d doubles and %d files less%s", len(done), doubles, files, purged)
         return done
+
+    def _delete_late(self, user_id: str, epoch: int) -> None:
+        self._offline.delete("user", [user_id], below_epoch=epoch)
+        if self._erase is not None:
+            self._erase(user_id, ())
 
     def _give_up(self) -> None:
         try:

@@ -16,6 +16,7 @@ from streams.state import ForgetArrival
 from streams.store import StateStore
 
 log = logging.getLogger(__name__)
+Erase = Callable[[str, Sequence[str]], object]  # (user id, prompt hashes that the state names)
 _DAY_S = 86_400.0
 _DELETE_IF_EQUAL = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -78,7 +79,7 @@ class Forgetting:
         writer: FeatureWriter,
         due: DueSet,
         settings: StreamSettings,
-        erase: Callable[[str, Sequence[str]], None] | None = None,
+        erase: Erase | None = None,
         faults: Faults | None = None,
     ) -> None:
         self._late = LateRows(client, namespace, self._delete_late)

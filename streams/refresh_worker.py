@@ -25,6 +25,7 @@ from streams.dead_letters import DeadLetters
 from streams.due import DueSet
 from streams.durability import Durability
 from streams.faults import Faults
+from streams.forget import Erase
 from streams.health import HealthReport, HealthServer
 from streams.publisher import Publisher
 from streams.redis_calls import connect
@@ -57,6 +58,7 @@ class RefreshWorker:
         release: RefreshRelease,
         source: KnowledgeSource,
         titles: OnlineTitles | None = None,
+        erase: Erase | None = None,
     ) -> None:
         self._settings = settings
         self._features = features
@@ -80,6 +82,7 @@ class RefreshWorker:
             offline,
             features.offline_compact_s,
             features.offline_keep_versions_s,
+            erase,
         )
         self._store = StateStore(self._client, keys, settings.ring_size)
         self.due = DueSet(self._client, features.namespace)

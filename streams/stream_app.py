@@ -5,7 +5,6 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from feature_repo.keys import Keys
@@ -22,7 +21,7 @@ from streams.due import DueSet
 from streams.durability import Durability
 from streams.faults import Faults
 from streams.faust_app import Running, make_app, run_app
-from streams.forget import Forgetting
+from streams.forget import Erase, Forgetting
 from streams.health import HealthReport, HealthServer
 from streams.item_vectors import ItemVectors
 from streams.projection import Projection
@@ -34,7 +33,6 @@ from streams.topic_admin import ensure_topics
 from streams.topics import TopicNames
 
 log = logging.getLogger(__name__)
-Erase = Callable[[str, Sequence[str]], None]
 _SILENT_S = 15.0  # without a poll for so long the event loop hangs
 _UNCOMMITTED_S = 60.0  # with finished records and no commit for so long something is wrong
 
