@@ -26,13 +26,15 @@ def _answer(schema, draw):
     if schema["type"] == "object":
         made, taken = {}, set()
         for name, part in schema["properties"].items():
-            if part.get("type") == "array":
+            if part.get("type") == "array" and "enum" in part["items"]:
                 ids = [one for one in part["items"]["enum"] if one not in taken]
                 made[name] = draw.sample(ids, part.get("minItems", 1))
                 taken |= set(made[name])
             else:
                 made[name] = _answer(part, draw)
         return made
+    if schema["type"] == "array":
+        return [_answer(schema["items"], draw) for _ in range(schema.get("minItems", 3))]
     return f"likes the {draw.choice(['quiet', 'loud', 'long', 'old'])} ones, number {draw.randrange(1000)}"
 
 
