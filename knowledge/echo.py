@@ -56,7 +56,9 @@ class EchoCheck:
         """Why this sentence must go: `echo_address`, `echo_id`, `echo_instruction`; None if it may stay."""
         if _ADDRESS.search(sentence):
             return "echo_address"
-        if _ID.search(sentence) or any(token.lower() in self.ids for token in re.findall(r"[\w.:@-]+", sentence)):
+        # Also without the full stop that ends a sentence, which may be part of an id.
+        tokens = [token.lower() for token in re.findall(r"[\w.:@-]+", sentence)]
+        if _ID.search(sentence) or any(token in self.ids or token.rstrip(".:-") in self.ids for token in tokens):
             return "echo_id"
         if _INSTRUCTION.search(sentence) or any(run in self.runs for run in _runs(sentence)):
             return "echo_instruction"

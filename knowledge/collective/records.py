@@ -12,6 +12,7 @@ from knowledge.base import EntityId, Expectations
 from knowledge.base.records import UtcDatetime
 from knowledge.cache import CachedAnswer
 from knowledge.catalogue import Catalogue
+from knowledge.echo import EchoCheck
 from knowledge.prompts.parts import Limits, Prompt
 from knowledge.requests import HistoryEntry, effective_history
 from knowledge.scenario import Scenario
@@ -92,14 +93,20 @@ def read_cluster(
     """A cluster's answer as a record, and what was mended in it, by reason.
 
     Items that some members know may be expected of the cluster; `assemble_user` removes what somebody has touched.
+    Sentences that repeat the prompt, an address or a member's id are taken out of the texts: a cluster's are read by
+    all of its members.
     `limits` are those of the prompt. Raises what `knowledge.answers.read_user` raises.
     """
     expectations: Expectations | None = None
+    ids = {member.entity_id for member in request.members}
     if request.entity == "user":
-        read = read_user(answer.data, scenario, catalogue, (), limits)
+        ids |= {*catalogue.shortlist, *(entry.item_id for member in request.members for entry in member.history)}
+    echo = EchoCheck.of((message["content"] for message in prompt.messages), ids)
+    if request.entity == "user":
+        read = read_user(answer.data, scenario, catalogue, (), limits, echo=echo)
         factors, expectations, repairs = read.factors, read.expectations, read.repairs
     else:
-        factors, repairs = read_factors(answer.data, scenario, limits)
+        factors, repairs = read_factors(answer.data, scenario, limits, echo=echo)
     knowledge = ClusterKnowledge(
         entity=request.entity,
         cluster=request.cluster,
