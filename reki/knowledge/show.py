@@ -66,11 +66,12 @@ def lines(found: Found, titles: Mapping[str, str], now: datetime) -> list[str]:
         f"catalogue {escape(one.catalogue_version)}), {age} old{escape(seen)}[/]",
         "",
     ]
+    again = 0 < len(set(one.changed) & set(one.factors)) < len(one.factors)  # all of them: the first generation
     width = max(len(name) for name in one.factors) if one.factors else 0
     for name, text in one.factors.items():
-        mark = "*" if name in one.changed else " "
+        mark = "*" if again and name in one.changed else " "
         page.append(f" {mark}[cyan]{escape(name):<{width}}[/]  {escape(text)}")
-    if one.changed:
+    if again:
         page.append(" [dim]* changed with the last generation[/]")
     if one.expectations is not None:
         page += _expected(one.expectations, titles)
