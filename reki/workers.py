@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from knowledge.base import RekiError, TerminalError
 from knowledge.cache import AnswerCache
-from knowledge.prompt_index import PromptIndex
+from reki.knowledge.forgetting import UserEraser
 from reki.settings import Settings, load_settings
 
 WORKERS = ("stream", "refresh")
@@ -30,6 +30,7 @@ def refresh(settings: Settings) -> NoReturn:
     from encoders.sentence import SentenceEncoder
     from encoders.text_cache import EncodingCache
     from knowledge.catalogue import chosen_catalogue
+    from knowledge.scenario import load_scenario
     from knowledge.source import open_source
     from ranking.release import Release
     from reki.recorded import recorded_store
@@ -44,11 +45,12 @@ def refresh(settings: Settings) -> NoReturn:
     store = recorded_store(settings.ranking.movielens_dir) if settings.knowledge.uses_recorded else None
     source = open_source(settings.knowledge, titles, store=store)
     needed = RefreshRelease(release.release_id, release.anchors, (len(release.factors), release.dim), condenser)
-    run(settings.streams, settings.feature_repo, needed, source, titles, _answers(settings).forget)
+    scenario = load_scenario(settings.knowledge.scenario)
+    run(settings.streams, settings.feature_repo, needed, source, titles, _answers(settings).forget, scenario)
 
 
-def _answers(settings: Settings) -> PromptIndex:
-    return PromptIndex(AnswerCache(settings.knowledge.knowledge_cache_dir))
+def _answers(settings: Settings) -> UserEraser:
+    return UserEraser(settings.reki.data_dir / "knowledge", AnswerCache(settings.knowledge.knowledge_cache_dir))
 
 
 def release_path(settings: Settings) -> Path:

@@ -9,6 +9,7 @@ from feature_repo.offline import OfflineBuffer
 from feature_repo.settings import FeatureSettings
 from feature_repo.writer import FeatureWriter
 from knowledge.requests import KnowledgeSource
+from knowledge.scenario import Scenario
 from streams.faust_app import Running, make_app, run_app
 from streams.forget import Erase
 from streams.redis_calls import connect
@@ -30,11 +31,13 @@ def run(
     source: KnowledgeSource,
     titles: OnlineTitles | None = None,
     erase: Erase | None = None,
+    scenario: Scenario | None = None,
 ) -> NoReturn:
     """Run the refresh worker in this process until SIGTERM or SIGINT.
 
     `titles` is what `source` names catalogue items by; the worker fills it from view `item_profile`. `erase` deletes
-    cached LLM answers about a user who was forgotten while an answer was on its way.
+    cached LLM answers about a user who was forgotten while an answer was on its way. `scenario` says which fields of
+    items an LLM may be told; None = none.
 
     Beside the refresh service the agents of topics `items` and `profiles` run here: they are slow, and the stream
     worker stays free of what is not behaviour. Exit codes: 0 after an orderly stop, 70 after anything unexpected
@@ -42,7 +45,7 @@ def run(
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    worker = RefreshWorker(settings, features, release, source, titles, erase)
+    worker = RefreshWorker(settings, features, release, source, titles, erase, scenario)
     # Not the refresh group's name: Faust takes the application's id as the group of its own consumer.
     app = make_app(
         f"{features.namespace}-slow-topics",

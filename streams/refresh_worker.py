@@ -17,6 +17,7 @@ from feature_repo.settings import FeatureSettings
 from feature_repo.writer import FeatureWriter
 from knowledge.base import SystemClock, TransientError
 from knowledge.requests import KnowledgeSource
+from knowledge.scenario import Scenario
 from streams.budget import TokenBudget
 from streams.compaction import Compactor
 from streams.consumer import ConsumeLoop, LoopOptions
@@ -59,8 +60,10 @@ class RefreshWorker:
         source: KnowledgeSource,
         titles: OnlineTitles | None = None,
         erase: Erase | None = None,
+        scenario: Scenario | None = None,
     ) -> None:
         self._settings = settings
+        self._scenario = scenario
         self._features = features
         self._source = source
         self._titles = OnlineTitles(()) if titles is None else titles
@@ -135,6 +138,7 @@ class RefreshWorker:
             announce=self._announce,
             full_every=settings.refresh_full_every,
             full_drift=settings.refresh_full_drift,
+            scenario=self._scenario,
             clock=SystemClock(),
             io=self._io,
             cpu=self._cpu,

@@ -18,6 +18,7 @@ from feature_repo.writer import FeatureWriter
 from knowledge.base import Clock, Knowledge, TerminalError, TransientError, from_micros, micros
 from knowledge.incremental import plan, with_changes
 from knowledge.requests import Extraction, HistoryEntry, KnowledgeSource, NoNewerRecord, UserRequest
+from knowledge.scenario import Scenario
 from streams.control import Slots
 from streams.due import DueSet
 from streams.faults import Faults
@@ -27,6 +28,7 @@ from streams.redis_time import redis_micros
 from streams.requests import RefreshRequest
 from streams.state import UserState
 from streams.store import StateStore
+from streams.told import ItemTold, items_told
 from streams.user_encoder import Encodable, UserEncoder, expected_items, own_values
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class _Look:
 
     state: UserState
     previous: Knowledge | None
-    titles: dict[str, str]
+    told: dict[str, ItemTold]
     end: RefreshEnd | None = None
 
 
@@ -66,7 +68,8 @@ class Refresher:
 
     `io` runs everything that talks to the stores (one thread: the writer and the state store have one caller), `cpu`
     runs the encoder, so that an encoding does not hold up the stores. `announce` publishes a feature update and
-    returns when the broker has it.
+    returns when the broker has it. With a `scenario`, what it lists of an item's fields is told beside the item's title
+    (to LLMs whose limits leave room for it).
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Refresher:
         cpu: Executor,
         faults: Faults | None = None,
         full_drift: float = 0.0,
+        scenario: Scenario | None = None,
     ) -> None:
         self._redis = redis
         self._slots = slots
@@ -98,6 +102,7 @@ class Refresher:
         self._source = source
         self._announce = announce
         self._full_every, self._full_drift = full_every, full_drift
+        self._scenario = scenario
         self._clock = clock
         self._faults = faults or Faults()
         self._io = io
@@ -153,9 +158,7 @@ class Refresher:
             request.user_id, self._reader.read("user_knowledge", [request.user_id], None, None)[0]
         )
         seen = list(dict.fromkeys(entry.item_id for entry in state.ring if entry.rev <= request.source_rev))
-        rows = self._reader.read("item_profile", seen, ["item_title"], None) if seen else []
-        titles = {item: row["item_title"] for item, row in zip(seen, rows, strict=True) if row is not None}
-        return _Look(state, previous, titles)
+        return _Look(state, previous, items_told(self._reader, seen, self._scenario))
 
     def _user_request(self, request: RefreshRequest, look: _Look) -> UserRequest:
         entries = [entry for entry in look.state.ring if entry.rev <= request.source_rev]
@@ -183,12 +186,14 @@ class Refresher:
             history=tuple(
                 HistoryEntry(
                     item_id=entry.item_id,
-                    title=look.titles.get(entry.item_id, f"item {entry.item_id}"),
+                    title=told.title,
                     value=entry.value,
                     polarity=entry.polarity,
                     occurred_at=from_micros(entry.occurred_at),
+                    facts=told.facts,
                 )
                 for entry in entries
+                for told in [look.told.get(entry.item_id) or ItemTold(f"item {entry.item_id}")]
             ),
             source_rev=request.source_rev,
             source_through=from_micros(max(entry.occurred_at for entry in entries)),

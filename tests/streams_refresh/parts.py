@@ -92,7 +92,7 @@ class CountingSource:
 def items() -> list[ItemToLoad]:
     return [
         ItemToLoad(
-            ItemProfile(item_id=item, title=f"Film {item}", fields={"year": "1995"}),
+            ItemProfile(item_id=item, title=f"Film {item}", fields={"year": "1995", "studio": "unlisted"}),
             Knowledge(
                 entity="item",
                 entity_id=item,

@@ -12,6 +12,7 @@ from feature_repo.offline import OfflineBuffer
 from feature_repo.reader import FeatureReader
 from feature_repo.writer import FeatureWriter
 from knowledge.base import BehaviorEvent, Polarity, SystemClock
+from knowledge.scenario import load_scenario
 from streams.backfill import backfill_items, backfill_users
 from streams.control import Slots
 from streams.item_vectors import ItemVectors
@@ -135,6 +136,7 @@ def world(client, keys, namespace, store, due, tmp_path):
             announce=announce,
             full_every=3,
             full_drift=0.8,
+            scenario=load_scenario("films"),
             clock=SystemClock(),
             io=io,
             cpu=cpu,

@@ -49,6 +49,7 @@ async def test_the_prompt_is_built_from_the_requested_events_only(world):
     assert len(asked.history) == 13
     assert asked.history[-1].item_id == ITEMS[47]
     assert asked.history[0].title == f"Film {ITEMS[0]}"
+    assert asked.history[0].facts == "year 1995"
     assert asked.profile == {"age": "30"}
     assert asked.previous.source_rev == 10
     assert "u" not in {entry.title for entry in asked.history}
