@@ -3,14 +3,17 @@
 Light: the stream worker does it for every user who is forgotten.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowledge.base import check_id
+from knowledge.base import TerminalError, check_id
 from knowledge.cache import AnswerCache
 from knowledge.prompt_index import PromptIndex
 from knowledge.store import KnowledgeStore
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,23 @@ def forget_user(folder: Path, cache: AnswerCache, user_id: str, also: Iterable[s
     # The index goes last: it is what names the answers, should this be interrupted.
     hashes = [*also, *fed, *store.forget([user_id])]
     return Forgotten(was_stored, PromptIndex(cache).forget(user_id, hashes), len(fed))
+
+
+class UserEraser:
+    """For the workers: forgets a user in everything beside the stack's own stores."""
+
+    def __init__(self, folder: Path, cache: AnswerCache) -> None:
+        self._folder = folder
+        self._cache = cache
+
+    def forget(self, user_id: str, also: Iterable[str] = ()) -> None:
+        """As `forget_user`; a damaged store keeps nobody's cached answers, and the stack's own forgetting goes on."""
+        hashes = tuple(also)
+        try:
+            forget_user(self._folder, self._cache, user_id, hashes)
+        except TerminalError as error:
+            log.error("a forgotten user may still be in what bulk runs stored: %s", error.message)
+            PromptIndex(self._cache).forget(user_id, hashes)
 
 
 def forget_stored(user_id: str) -> str:

@@ -6,8 +6,10 @@ import stat
 import pyarrow.parquet as pq
 import pytest
 
+from knowledge.cache import AnswerCache
 from knowledge.store import KnowledgeStore
 from reki.knowledge import transfer
+from reki.knowledge.forgetting import UserEraser
 
 
 @pytest.fixture
@@ -142,3 +144,17 @@ def test_a_forgotten_user_leaves_neither_a_record_nor_an_answer(reki, filled, st
     assert len(list(answers.rglob("*.json"))) == before - 1
     assert "nothing was stored" in reki("forget", "u001")[1]
     assert reki("show", "user", "u001")[0] == 2
+
+
+def test_whom_the_stack_forgets_is_out_of_what_is_stored_even_if_that_is_damaged(reki, filled, store, tmp_path):
+    answers = tmp_path / "data" / "answers"
+    eraser = UserEraser(store.folder, AnswerCache(answers))
+    before = len(list(answers.rglob("*.json")))
+    eraser.forget("u001", [])
+    assert "u001" not in (store.folder / "users.jsonl").read_text()
+    assert len(list(answers.rglob("*.json"))) == before - 1
+    with (store.folder / "users.jsonl").open("a") as file:
+        file.write("{}\n")
+    eraser.forget("u002", ["a" * 64])
+    assert len(list(answers.rglob("*.json"))) == before - 2
+    eraser.forget("nobody", [])
