@@ -6,14 +6,16 @@ Either MovieLens-100K as published, or three files of JSON lines, one record of 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from knowledge.base import Action, BehaviorEvent, ItemProfile, TerminalError, UserProfile
+from knowledge.prompts import facts_line
 from knowledge.requests import HistoryEntry, UserRequest
-from knowledge.scenario import Scenario
+from knowledge.scenario import Outcome, Scenario
 from ranking.datasets.movielens import load
 from ranking.split import history_length
 from reki.knowledge.subjects import ItemSubject, UserSubject, in_order
@@ -48,9 +50,7 @@ class FolderSubjects:
             subjects = cls(data.items, people, ring_size)
             for rating in data.ratings:
                 outcome = scenario.outcome(Action.RATE, rating.value)
-                title = data.items[rating.item_id].title
-                entry = HistoryEntry(rating.item_id, title, outcome.value, outcome.polarity, rating.at)
-                subjects.histories.setdefault(rating.user_id, []).append(entry)
+                subjects._add(rating.user_id, rating.item_id, outcome, rating.at, scenario)
         if training_split:
             subjects.histories = {user: own[: history_length(len(own))] for user, own in subjects.histories.items()}
         return subjects
@@ -97,10 +97,14 @@ class FolderSubjects:
         # Stable: events of the same moment keep the order of the file.
         for event in sorted(_records(folder / "events.jsonl", BehaviorEvent), key=lambda event: event.occurred_at):
             outcome = scenario.outcome(event.action, event.value)
-            item = self.profiles.get(event.item_id)
-            title = item.title if item else f"item {event.item_id}"
-            entry = HistoryEntry(event.item_id, title, outcome.value, outcome.polarity, event.occurred_at)
-            self.histories.setdefault(event.user_id, []).append(entry)
+            self._add(event.user_id, event.item_id, outcome, event.occurred_at, scenario)
+
+    def _add(self, user_id: str, item_id: str, outcome: Outcome, at: datetime, scenario: Scenario) -> None:
+        item = self.profiles.get(item_id)
+        title = item.title if item else f"item {item_id}"
+        facts = facts_line(scenario, item.fields) if item else ""
+        entry = HistoryEntry(item_id, title, outcome.value, outcome.polarity, at, facts)
+        self.histories.setdefault(user_id, []).append(entry)
 
 
 def _records(path: Path, kind: type[Record]) -> Iterator[Record]:

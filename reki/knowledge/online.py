@@ -13,6 +13,7 @@ from feature_repo.reader import FeatureReader
 from feature_repo.schema import JOIN_KEYS
 from knowledge.base import ItemProfile, from_micros, is_id
 from knowledge.requests import HistoryEntry, UserRequest
+from knowledge.scenario import Scenario
 from reki.knowledge.subjects import ItemSubject, UserSubject, in_order
 from streams.control import Slots
 from streams.knowledge_rows import Floats
@@ -20,15 +21,20 @@ from streams.redis_calls import redis_errors
 from streams.release_parts import RefreshRelease
 from streams.state import UserState
 from streams.store import StateStore
+from streams.told import ItemTold, items_told
 from streams.user_encoder import UserEncoder
 
 _CHUNK = 200
 
 
 class OnlineSubjects:
-    """`subjects.Subjects` of the stores that the settings name. Sync; one caller thread at a time."""
+    """`subjects.Subjects` of the stores that the settings name. Sync; one caller thread at a time.
 
-    def __init__(self, client: redis.Redis, namespace: str, ring_size: int) -> None:
+    With a `scenario`, what it lists of an item's fields is told in histories, as the refresh worker tells it.
+    """
+
+    def __init__(self, client: redis.Redis, namespace: str, ring_size: int, scenario: Scenario | None = None) -> None:
+        self._scenario = scenario
         self._redis = client
         self._keys = Keys(namespace)
         self._store = StateStore(client, self._keys, ring_size)
@@ -59,9 +65,10 @@ class OnlineSubjects:
         """Full generations of all that the ring holds."""
         for chunk in _chunks(ids, _CHUNK):
             states = [one for one in self._store.read_many(chunk) if one is not None and one.ring and not one.forgotten]
-            titles = self.titles(list({entry.item_id for state in states for entry in state.ring}))
+            seen = list({entry.item_id for state in states for entry in state.ring})
+            told = items_told(self._reader, seen, self._scenario)
             for state in states:
-                yield UserSubject(user_request(state, titles), state.epoch)
+                yield UserSubject(user_request(state, told), state.epoch)
 
     def items(self, ids: Sequence[str]) -> Iterator[ItemSubject]:
         """Profiles as they stand in view `item_profile`."""
@@ -104,7 +111,7 @@ class OnlineSubjects:
 _ENTITY = {join_key: entity for entity, join_key in JOIN_KEYS.items()}
 
 
-def user_request(state: UserState, titles: Mapping[str, str]) -> UserRequest:
+def user_request(state: UserState, told: Mapping[str, ItemTold]) -> UserRequest:
     """The request for a full generation from everything in the ring."""
     return UserRequest(
         user_id=state.user_id,
@@ -112,12 +119,14 @@ def user_request(state: UserState, titles: Mapping[str, str]) -> UserRequest:
         history=tuple(
             HistoryEntry(
                 item_id=entry.item_id,
-                title=titles.get(entry.item_id, f"item {entry.item_id}"),
+                title=item.title,
                 value=entry.value,
                 polarity=entry.polarity,
                 occurred_at=from_micros(entry.occurred_at),
+                facts=item.facts,
             )
             for entry in state.ring
+            for item in [told.get(entry.item_id) or ItemTold(f"item {entry.item_id}")]
         ),
         source_rev=state.rev,
         source_through=from_micros(max(entry.occurred_at for entry in state.ring)),

@@ -69,10 +69,9 @@ def opened(folder: Path | None, training_split: bool = False) -> Iterator[Opened
     from streams.redis_calls import connect
 
     client = connect(settings.feature_repo.redis_url)
+    features, scenario = settings.feature_repo, load_scenario(settings.knowledge.scenario)
     try:
-        yield Opened(
-            settings, OnlineSubjects(client, settings.feature_repo.namespace, settings.streams.ring_size), True
-        )
+        yield Opened(settings, OnlineSubjects(client, features.namespace, settings.streams.ring_size, scenario), True)
     finally:
         client.close()
 
