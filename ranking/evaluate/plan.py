@@ -98,7 +98,9 @@ def seconds_left(pending: Sequence[Job], seen: Mapping[tuple[str, str], Sequence
     by_backbone: dict[str, list[float]] = {}
     for (backbone, _), mean in means.items():
         by_backbone.setdefault(backbone, []).append(mean)
-    usual = sum(means.values()) / len(means) if means else _GUESS_S
+    # What takes no time (an order as it stands) says nothing of what has not been seen yet.
+    trained = [mean for mean in means.values() if mean > 1.0]
+    usual = sum(trained) / len(trained) if trained else _GUESS_S
 
     def one(job: Job) -> float:
         near = by_backbone.get(job.backbone)

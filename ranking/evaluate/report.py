@@ -5,10 +5,9 @@ from dataclasses import asdict, dataclass, field
 from math import isnan
 from typing import Any
 
-from ranking.evaluate.metrics import Floats
-from ranking.evaluate.plan import HEADLINE
 from ranking.evaluate.summary import Scores
-from ranking.evaluate.targets import Claim, Table, claims, only_user_bias
+from ranking.evaluate.tables import SPLITS, added_lines, loss_lines, table_lines, target_lines
+from ranking.evaluate.targets import Table, claims, only_user_bias
 
 _DIGITS = 5
 
@@ -55,6 +54,7 @@ class Report:
             "commit": self.commit,
             "code_versions": sorted(self.versions),
             "missing_runs": list(self.missing),
+            "backbone_adds": _added(self.splits.get("head_only", {}), self.headline),
             "targets": {
                 name: [{**asdict(claim), "met": claim.met} for claim in claims(table)] for name, table in tables.items()
             },
@@ -79,21 +79,15 @@ class Report:
         ]
         if self.missing:
             lines += ["", f"**Unfinished: {len(self.missing)} runs are missing; what lacks a run is left out.**"]
-        lines += _table("### Strict order", self.headline)
-        lines += _targets(claims(self.headline)) + _losses(self.headline)
-        lines += _table("### Page-blind: inputs see earlier seconds only", self.blind)
-        lines += _targets(claims(self.blind)) + _losses(self.blind)
+        lines += table_lines("### Strict order", self.headline)
+        lines += target_lines(claims(self.headline)) + loss_lines(self.headline)
+        lines += table_lines("### Page-blind: inputs see earlier seconds only", self.blind)
+        lines += target_lines(claims(self.blind)) + loss_lines(self.blind)
         for name, table in self.splits.items():
-            lines += _table(_SPLITS.get(name, f"### Split {name}"), table)
+            lines += table_lines(SPLITS.get(name, f"### Split {name}"), table)
+            if name == "head_only":
+                lines += added_lines(table, self.headline)
         return "\n".join(lines) + "\n"
-
-
-_SPLITS = {
-    "design": "### Seed-1234 split, used for design: inputs were chosen on it, so it proves nothing",
-    "time": "### One global time split",
-    "head_only": "### No backbone: the head's inputs alone",
-    "head_only_blind": "### No backbone, page-blind",
-}
 
 
 def _short(value: float) -> float | None:
@@ -119,55 +113,10 @@ def _all(variants: Mapping[str, Scores], variant: str) -> dict[str, Any]:
     return row
 
 
-def _table(title: str, table: Table) -> list[str]:
-    if not table:
-        return []
-    lines = ["", title, "", "| backbone | variant | AUC | GAUC | NDCG@10 | LogLoss | ours: AUC | ours: GAUC |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
-    for backbone, variants in table.items():
-        for variant, found in variants.items():
-            cells = [f"{found.mean(name):.4f}" for name in ("auc", "gauc", "ndcg10", "logloss")]
-            gains = ["", ""]
-            if variant != "ours" and "ours" in variants:
-                ours = variants["ours"]
-                gains = [_percent(ours.auc.over(found.auc).interval()), _percent(ours.gauc.over(found.gauc).interval())]
-                gains[0] += " (user bias only)" if only_user_bias(ours, found) else ""
-            lines.append(f"| {' | '.join([backbone, variant, *cells, *gains])} |")
-    return lines
-
-
-def _targets(made: Sequence[Claim]) -> list[str]:
-    if not made:
-        return []
-    lines = ["", "| target | met on | smallest gain | largest adjusted p | not met on |", "|---|---|---|---|---|"]
-    for against, metric, wanted in dict.fromkeys((claim.against, claim.metric, claim.wanted) for claim in made):
-        own = [claim for claim in made if (claim.against, claim.metric) == (against, metric)]
-        least = min(own, key=lambda claim: claim.gain)
-        failed = [claim.backbone for claim in own if not claim.met]
-        cells = [
-            f"{metric.upper()} over `{against}` at least {wanted:+.1%}",
-            f"{len(own) - len(failed)} of {len(own)}",
-            f"{_percent((least.low, least.gain, least.high))} ({least.backbone})",
-            f"{max(claim.adjusted for claim in own):.3f}",
-            ", ".join(failed),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
-
-
-def _losses(table: Table) -> list[str]:
-    """Where LogLoss is not lower than that of another variant of the headline."""
-    worse = [
-        f"{backbone} ({name})"
+def _added(head_only: Table, table: Table) -> dict[str, dict[str, dict[str, list[float | None]]]]:
+    """What each backbone's `ours` adds to a model of the head's inputs alone: backbone -> model -> gains."""
+    return {
+        backbone: {model: _gains(variants["ours"], found["head_only"]) for model, found in head_only.items()}
         for backbone, variants in table.items()
-        for name, found in variants.items()
-        if "ours" in variants and name in HEADLINE and name != "ours"
-        if found.mean("logloss") <= variants["ours"].mean("logloss")
-    ]
-    said = f"not lower on {', '.join(worse)}" if worse else "lower than every other variant of the headline, throughout"
-    return ["", f"LogLoss of `ours`: {said}."] if table else []
-
-
-def _percent(interval: tuple[float, float, float] | Floats) -> str:
-    low, middle, high = (100 * float(value) for value in interval)
-    return f"{middle:+.2f} % [{low:+.2f}, {high:+.2f}]"
+        if "ours" in variants
+    }

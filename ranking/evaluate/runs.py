@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import knowledge
-from ranking.evaluate.plan import Job, seconds_left
+from ranking.evaluate.plan import Job
 from ranking.evaluate.pool import Event, Pool
 from ranking.evaluate.store import Result, ResultStore
 from ranking.evaluate.version import code_version, data_version
@@ -69,13 +69,13 @@ class Runs:
         """Runs without a result."""
         return [job for job in self.jobs if self.found(job) is None]
 
-    def seconds_left(self, pending: Sequence[Job], workers: int) -> float:
-        """Wall time for these runs, from what the finished ones took."""
+    def seen(self) -> dict[tuple[str, str], list[float]]:
+        """Seconds of the finished runs, by (backbone, variant)."""
         seen: dict[tuple[str, str], list[float]] = {}
         for job in self.jobs:
             if self.found(job) is not None:
                 seen.setdefault((job.backbone, job.variant), []).append(float(self.read(job).about["wall_s"]))
-        return seconds_left(pending, seen, workers)
+        return seen
 
     def pool(self, workers: int, environ: Mapping[str, str]) -> Pool:
         """Processes that train what is pending."""

@@ -3,14 +3,16 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ranking.evaluate.plan import Job
+from ranking.evaluate.plan import Group, Job, seconds_left
 from ranking.evaluate.pool import Event
+
+Seen = Mapping[tuple[str, str], Sequence[float]]
 
 
 def duration(seconds: float) -> str:
@@ -37,37 +39,61 @@ def plan_lines(dataset: str, jobs: Sequence[Job], pending: Sequence[Job], cpus: 
     return lines
 
 
+class _Left:
+    """How long it still takes: training from what finished runs took, fitting from the groups fitted so far."""
+
+    def __init__(self, pending: Sequence[Job], cpus: int, seen: Seen) -> None:
+        self._pending, self._cpus, self._begun = list(pending), cpus, dict[Job, float]()
+        self._seen = {kind: list(seconds) for kind, seconds in seen.items()}
+        self._fits: list[float] = []
+        self._fitted: set[Group] = set()
+
+    def hear(self, event: Event) -> None:
+        if event.state == "fitting":
+            self._begun[event.job] = time.monotonic()
+        elif event.state == "training" and event.job in self._begun:
+            self._fits.append(time.monotonic() - self._begun.pop(event.job))
+            self._fitted.add(event.job.group)
+        elif event.state in ("done", "failed"):
+            self._pending.remove(event.job)
+        if event.state == "done":
+            self._seen.setdefault((event.job.backbone, event.job.variant), []).append(event.wall_s)
+
+    def __str__(self) -> str:
+        groups = {job.group for job in self._pending} - self._fitted
+        fitting = len(groups) * sum(self._fits) / max(len(self._fits), 1) / self._cpus
+        return duration(seconds_left(self._pending, self._seen, self._cpus) + fitting)
+
+
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[Event], None]]:
-    """A bar on a terminal, else a line for each finished model; failures are always said."""
-    console, begin, done = Console(), time.monotonic(), 0
+def progress(pending: Sequence[Job], cpus: int, seen: Seen) -> Iterator[Callable[[Event], None]]:
+    """A bar on a terminal, else a line for each finished model; failures are always said.
 
-    def left() -> str:
-        return duration((time.monotonic() - begin) / max(done, 1) * (total - done))
-
+    `seen`: seconds of earlier runs, by (backbone, variant).
+    """
+    console, left, total, done = Console(), _Left(pending, cpus, seen), len(pending), 0
     if console.is_terminal:
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         with Progress(*columns, console=console) as bar:
-            task = bar.add_task("fitting", total=total)
+            task = bar.add_task("starting", total=total)
 
             def show(event: Event) -> None:
-                nonlocal done
-                if event.state in ("done", "failed"):
-                    done += 1
+                left.hear(event)
                 if event.state == "failed":
                     bar.console.print(f"{event.job.name}: {event.message}", style="red", markup=False)
-                bar.update(task, completed=done, description=f"{left()} left, {event.state} {event.job.name}")
+                ended = event.state in ("done", "failed")
+                bar.update(task, advance=ended, description=f"{left} left, {event.state} {event.job.name}")
 
             yield show
         return
 
     def say(event: Event) -> None:
         nonlocal done
+        left.hear(event)
+        done += event.state in ("done", "failed")
         if event.state == "done":
-            done += 1
-            print(f"{done}/{total} {event.job.name} {event.wall_s:.0f} s, {left()} left", flush=True)
+            print(f"{done}/{total} {event.job.name} {event.wall_s:.0f} s, {left} left", flush=True)
         elif event.state == "failed":
-            done += 1
             print(f"{done}/{total} {event.job.name} failed: {event.message}", flush=True)
 
     yield say

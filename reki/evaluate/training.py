@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from ranking.evaluate.plan import Job
+from ranking.evaluate.plan import Job, seconds_left
 from ranking.evaluate.runs import Runs
 from reki.evaluate import show
 from reki.evaluate.places import environment
@@ -14,7 +14,7 @@ def train_all(parts: Sequence[Runs], workers: int, train: bool) -> int:
     cpus = show.processes(workers)
     for runs in parts:
         pending = runs.pending()
-        seconds = runs.seconds_left(pending, cpus)
+        seconds = seconds_left(pending, runs.seen(), cpus)
         print("\n".join(show.plan_lines(runs.dataset, runs.jobs, pending, cpus, seconds)), flush=True)
     failed: dict[Job, str] = {}
     for runs in parts:
@@ -22,7 +22,7 @@ def train_all(parts: Sequence[Runs], workers: int, train: bool) -> int:
         if not train or not pending:
             continue
         try:
-            with show.progress(len(pending)) as tell:
+            with show.progress(pending, cpus, runs.seen()) as tell:
                 failed |= runs.train(cpus, environment(), tell)
         except KeyboardInterrupt:
             print("\ninterrupted; run it again, it goes on from here", file=sys.stderr)

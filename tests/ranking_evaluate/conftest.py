@@ -9,9 +9,18 @@ import pytest
 from ranking.evaluate.ctr import Evaluation
 from ranking.evaluate.plan import Wanted
 from ranking.evaluate.runs import Places
+from reki.paths import cache_dir
 
 HERE = Path(__file__).parent
 SMALL = Wanted(("din", "dcnv2"), ("plain", "strong", "no_user_llm", "ours", "title_text"), folds=2, seeds=2)
+
+
+@pytest.fixture(scope="session")
+def quick_out(tmp_path_factory):
+    """Results of quick evaluations; in one folder, so that each small fold is built once."""
+    if not (cache_dir() / "recbole").is_dir():
+        pytest.skip("MovieLens-100K was not fetched: `sh scripts/setup` does it")
+    return tmp_path_factory.mktemp("quick")
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from ranking.evaluate.summary import Run, Scores, measure, scores
 from ranking.evaluate.targets import claims, only_user_bias
 from reki.cli import app
 from reki.evaluate.publish import publish
-from reki.paths import cache_dir
 
 AUC = {"plain": 0.75, "strong": 0.76, "title_text": 0.77, "no_user_llm": 0.78, "ours": 0.79}
 
@@ -72,6 +71,14 @@ def test_auc_without_gauc_is_named_user_bias(report):
     table = {"din": {"plain": _scores(0.79, 0.71), "ours": bias}}
     assert "(user bias only)" in Report("d", 5, 2, "c", table).markdown()
     assert "(user bias only)" not in report.markdown()
+
+
+def test_what_a_backbone_adds_to_the_heads_inputs_is_said(report):
+    alone = {"logistic": {"head_only": _scores(0.785, 0.735)}}
+    both = Report("d", 5, 2, "c", report.headline, splits={"head_only": alone})
+    low, middle, high = both.details_json()["backbone_adds"]["din"]["logistic"]["auc_relative"]
+    assert low < middle == round(0.79 / 0.785 - 1, 5) < high
+    assert "| din | logistic | +0.64 % [" in both.markdown()
 
 
 def test_what_is_missing_is_said(report):
@@ -146,12 +153,10 @@ def test_an_unknown_name_is_one_sentence(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_quick_evaluation_runs_from_data_to_report(tmp_path):
-    if not (cache_dir() / "recbole").is_dir():
-        pytest.skip("MovieLens-100K was not fetched: `sh scripts/setup` does it")
-    done = CliRunner().invoke(app, ["evaluate", "ctr", "--quick", "--workers", "1", "--out", str(tmp_path)])
+def test_the_quick_evaluation_runs_from_data_to_report(quick_out):
+    done = CliRunner().invoke(app, ["evaluate", "ctr", "--quick", "--workers", "1", "--out", str(quick_out)])
     assert done.exit_code == 0, done.output
-    page = json.loads((tmp_path / "ctr.json").read_text())
+    page = json.loads((quick_out / "ctr.json").read_text())
     assert set(page["backbones"]["din"]) == set(AUC)
-    again = CliRunner().invoke(app, ["evaluate", "ctr", "--quick", "--out", str(tmp_path), "--plan"])
+    again = CliRunner().invoke(app, ["evaluate", "ctr", "--quick", "--out", str(quick_out), "--plan"])
     assert "5 there already, 0 to train" in again.output

@@ -12,7 +12,6 @@ from ranking.evaluate.rerank import WantedLists, jobs, list_scores
 from ranking.evaluate.rerank_report import RerankReport
 from ranking.evaluate.store import Result, SampleTable
 from reki.cli import app
-from reki.paths import cache_dir
 
 
 def test_each_order_runs_once_and_each_reranker_with_every_seed():
@@ -62,10 +61,8 @@ def test_the_json_has_both_kinds_of_lists_and_gains_over_every_variant():
 
 
 @pytest.mark.slow
-def test_the_quick_reranking_runs_from_data_to_report(tmp_path):
-    if not (cache_dir() / "recbole").is_dir():
-        pytest.skip("MovieLens-100K was not fetched: `sh scripts/setup` does it")
-    done = CliRunner().invoke(app, ["evaluate", "rerank", "--quick", "--workers", "1", "--out", str(tmp_path)])
+def test_the_quick_reranking_runs_from_data_to_report(quick_out):
+    done = CliRunner().invoke(app, ["evaluate", "rerank", "--quick", "--workers", "1", "--out", str(quick_out)])
     assert done.exit_code == 0, done.output
-    page = json.loads((tmp_path / "rerank.json").read_text())
+    page = json.loads((quick_out / "rerank.json").read_text())
     assert set(page["backbones"]["dlcm"]) == {"initial", "popularity", "plain", "ours"}
