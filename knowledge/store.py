@@ -73,9 +73,7 @@ class KnowledgeStore:
         if self._lock is None:
             raise RuntimeError("append inside `with store:`")
         entity, entity_id = stored.knowledge.entity, stored.knowledge.entity_id
-        if entity not in self._places:
-            self._places[entity] = self._index(entity)
-        places = self._places[entity]
+        places = self._known(entity)
         line = _line(stored)
         if entity_id in places and self._at(entity, places[entity_id]) == line:
             return False
@@ -87,6 +85,11 @@ class KnowledgeStore:
         except OSError as error:
             raise _unwritable(self.folder, error) from error
         return True
+
+    def held(self, entity: str, entity_id: str) -> Stored | None:
+        """As `get`, inside `with store:`, without reading the file for it."""
+        place = self._known(entity).get(entity_id)
+        return None if place is None else self._parsed(entity, self._at(entity, place))
 
     def sync(self) -> None:
         """Return when every record is on disk; raises `TransientError` (`store_unwritable`)."""
@@ -155,6 +158,11 @@ class KnowledgeStore:
             lock.close()
             return None
         return lock
+
+    def _known(self, entity: str) -> dict[str, int]:
+        if entity not in self._places:
+            self._places[entity] = self._index(entity)
+        return self._places[entity]
 
     def _opened(self, entity: str) -> IO[bytes]:
         file = open(self._path(entity), "ab", opener=_private)  # noqa: SIM115 - closed in __exit__

@@ -116,7 +116,11 @@ def generate_collective(wish: Wish, console: Console) -> int:
                 return 130
             feast = _feast(ready, release, wish.replace_individual) if release is not None else None
             with feast or nullcontext():
-                made = asyncio.run(_assemble(population, clusters, answers, asking.scenario, store, feast, console))
+                made = asyncio.run(
+                    _assemble(
+                        population, clusters, answers, asking.scenario, store, feast, wish.replace_individual, console
+                    )
+                )
     return 1 if tally.errors or made.errors else 0
 
 
@@ -183,13 +187,14 @@ async def _assemble(
     scenario: Scenario,
     store: KnowledgeStore,
     feast: "Feast | None",
+    replace_individual: bool,
     console: Console,
 ) -> Tally:
     tally, began = Tally(), time.monotonic()
     try:
         made = _assembled(population, clusters, answers, scenario, tally)
         while learned := list(itertools.islice(made, _CHUNK)):
-            await keep(learned, tally, store, feast)
+            await keep(learned, tally, store, feast, replace_individual)
     finally:
         if feast is not None:
             await feast.stop()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from knowledge.base import TerminalError
+from knowledge.base import KnowledgeMode, TerminalError
 from knowledge.meter import Meter
 from knowledge.store import KnowledgeStore, Stored
 from reki.knowledge import measured
@@ -31,6 +31,7 @@ class Tally:
     recorded: int = 0
     cached: int = 0
     stored: int = 0
+    kept: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     example: dict[str, str] = field(default_factory=dict)  # reason -> the first message
     feast: Counter[str] = field(default_factory=Counter)
@@ -43,11 +44,19 @@ class Tally:
         self.example.setdefault(reason, str(error))
 
 
-async def keep(learned: Sequence[Learned], tally: Tally, store: KnowledgeStore, feast: "Feast | None") -> None:
+async def keep(
+    learned: Sequence[Learned],
+    tally: Tally,
+    store: KnowledgeStore,
+    feast: "Feast | None",
+    replace_individual: bool = False,
+) -> None:
     """Keep a batch: the store first, then Feast; who was forgotten meanwhile leaves the store again."""
     if not learned:
         return
-    tally.stored += await asyncio.to_thread(_store, store, learned)
+    stored, kept = await asyncio.to_thread(_store, store, learned, replace_individual)
+    tally.stored += stored
+    tally.kept += kept
     if feast is not None:
         written = await feast.write(learned)
         tally.feast.update(written.outcomes)
@@ -55,10 +64,19 @@ async def keep(learned: Sequence[Learned], tally: Tally, store: KnowledgeStore, 
             await asyncio.to_thread(store.forget, written.forgotten)
 
 
-def _store(store: KnowledgeStore, learned: Sequence[Learned]) -> int:
-    kept = sum(store.append(Stored(one.knowledge, one.prompt_hash)) for one in learned)
+def _store(store: KnowledgeStore, learned: Sequence[Learned], replace_individual: bool) -> tuple[int, int]:
+    """How many were stored, and for how many clusters' knowledge did not replace individual knowledge."""
+    stored = kept = 0
+    for one in learned:
+        knowledge = one.knowledge
+        if knowledge.mode is KnowledgeMode.COLLECTIVE and not replace_individual:
+            held = store.held(knowledge.entity, knowledge.entity_id)
+            if held is not None and held.knowledge.mode is not KnowledgeMode.COLLECTIVE:
+                kept += 1
+                continue
+        stored += store.append(Stored(knowledge, one.prompt_hash))
     store.sync()
-    return kept
+    return stored, kept
 
 
 class Interruptible:
@@ -107,6 +125,8 @@ def tell(
         ]
     if store is not None:
         lines.append(f"{tally.stored:,} new records in {store.folder}")
+    if tally.kept:
+        lines.append(f"{tally.kept:,} have individual knowledge stored, which stays (--replace replaces it)")
     if tally.feast:
         lines.append("Feast: " + ", ".join(f"{count:,} {word}" for word, count in sorted(tally.feast.items())))
     for reason, count in sorted(tally.errors.items()):

@@ -59,6 +59,13 @@ def test_one_call_a_cluster_serves_everybody_and_is_not_asked_twice(reki, llm, c
     assert "still fit" in out
     assert "0 new records" in out
     assert "collective, double" in reki("show", "user", "u000")[1]
+    # Individual knowledge is worth more: clusters do not replace it, unless they are told to.
+    assert reki("generate", "users", "--from", crowd, "--limit", "1")[0] == 0
+    assert len(llm.prompts) == 3
+    assert "1 have individual knowledge stored" in reki(*collective)[1]
+    assert store.get("user", "u000").knowledge.mode is KnowledgeMode.INDIVIDUAL
+    assert reki(*collective, "--replace")[0] == 0
+    assert store.get("user", "u000").knowledge.mode is KnowledgeMode.COLLECTIVE
     # Who is forgotten takes the answers along that were made of them; the others stay served.
     code, out, _ = reki("forget", "u000")
     assert code == 0
@@ -66,7 +73,7 @@ def test_one_call_a_cluster_serves_everybody_and_is_not_asked_twice(reki, llm, c
     text = "".join(path.read_text() for path in (tmp_path / "data" / "knowledge").rglob("*.json*"))
     assert "u000" not in text
     assert reki(*collective)[0] == 0
-    assert len(llm.prompts) == 3  # the stale cluster alone
+    assert len(llm.prompts) == 4  # the stale cluster alone
 
 
 def test_items_and_a_budget(reki, llm, crowd, tmp_path):
