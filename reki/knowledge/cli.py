@@ -31,6 +31,9 @@ def generate(
     training_split: Annotated[
         bool, typer.Option("--training-split", help="With --from: only the events that training may show an LLM.")
     ] = False,
+    find: Annotated[
+        bool, typer.Option("--find", help="Individual users: offer up to 60 items found for each (large catalogues).")
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Collective: replace users' individual knowledge as well.")
     ] = False,
@@ -59,6 +62,7 @@ def generate(
         budget=budget,
         replace_individual=replace,
         recluster=recluster,
+        find=find,
         prices=Prices(price_in, price_out, price_cached),
     )
     code = run(wish)

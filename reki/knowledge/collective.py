@@ -70,6 +70,8 @@ class _Asking:
 
 def generate_collective(wish: Wish, console: Console) -> int:
     """Run the command; exit codes and errors as `generate`."""
+    if wish.find:
+        raise TerminalError("bad_option", "--find goes with --mode individual: a cluster is no single user")
     with opened(wish.folder, wish.training_split) as world:
         settings = world.settings
         if settings.knowledge.llm == "recorded":

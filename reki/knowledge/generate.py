@@ -6,9 +6,8 @@ Feast.
 """
 
 import asyncio
-import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +31,8 @@ from reki.settings import Settings
 
 if TYPE_CHECKING:
     from reki.knowledge.feast import Feast
+    from reki.knowledge.finding import Finder
+    from streams.release_parts import RefreshRelease
 
 Kind = Literal["users", "items"]
 
@@ -51,6 +52,7 @@ class Wish:
     budget: int | None = None
     replace_individual: bool = False
     recluster: bool = False
+    find: bool = False
     prices: Prices = field(default_factory=Prices)
 
 
@@ -64,19 +66,21 @@ def generate(wish: Wish, console: Console | None = None) -> int:
         from reki.knowledge.collective import generate_collective
 
         return generate_collective(wish, console)
-    if wish.clusters is not None or wish.budget is not None:
-        raise TerminalError("bad_option", "--k and --budget go with --mode collective")
+    if wish.clusters is not None or wish.budget is not None or wish.recluster or wish.replace_individual:
+        raise TerminalError("bad_option", "--k, --budget, --recluster and --replace go with --mode collective")
     with opened(wish.folder, wish.training_split) as world:
         ids = chosen(world, wish)
+        release = _release(world, console) if world.is_online and not (wish.dry_run and not wish.find) else None
+        finder = _finder(world, wish, release) if wish.find else None
         if wish.dry_run:
-            _dry_run(wish, world, ids, console)
+            _dry_run(wish, world, ids, finder, console)
             return 0
         with answering(world.settings) as settings, world.store() as store:
             began = time.monotonic()
             client = None if settings.knowledge.llm == "recorded" else BulkClient(settings.knowledge)
-            feast = _feast(settings, wish, console) if world.is_online else None
+            feast = _feast(settings, release) if release is not None else None
             with feast or nullcontext():
-                tally, meter = asyncio.run(_run(wish, world, settings, ids, client, store, feast, console))
+                tally, meter = asyncio.run(_run(wish, world, settings, ids, finder, client, store, feast, console))
             if client is not None:
                 note_cost(client, settings.knowledge.model_name, _purpose(wish), store, time.monotonic() - began)
         tell(tally, meter, len(ids), time.monotonic() - began, store, console)
@@ -96,24 +100,43 @@ def chosen(world: Opened, wish: Wish) -> list[str]:
     return ids
 
 
-def _subjects(world: Opened, wish: Wish, ids: Sequence[str]) -> "itertools.chain[Subject]":
-    return itertools.chain(world.subjects.users(ids) if wish.kind == "users" else world.subjects.items(ids))
+def _subjects(world: Opened, wish: Wish, ids: Sequence[str], finder: "Finder | None") -> Iterator[Subject]:
+    if wish.kind == "items":
+        yield from world.subjects.items(ids)
+    else:
+        users = world.subjects.users(ids)
+        yield from users if finder is None else finder.found_for(users)
+
+
+def _finder(world: Opened, wish: Wish, release: "RefreshRelease | None") -> "Finder":
+    if wish.kind == "items":
+        raise TerminalError("bad_option", "--find goes with users: nothing is expected of items")
+    from reki.knowledge.finding import Finder
+
+    return Finder(world.subjects, world.settings.encoders, release)
 
 
 def _purpose(wish: Wish) -> str:
     return wish.kind.removesuffix("s")
 
 
-def _feast(settings: Settings, wish: Wish, console: Console) -> "Feast | None":
-    from reki.knowledge.feast import feast_of  # loads Feast and torch: not for a run without a stack
+def _release(world: Opened, console: Console) -> "RefreshRelease | None":
+    from reki.knowledge.feast import loaded_release  # loads Feast and torch: not for a run without a stack
 
-    return feast_of(settings, wish.replace_individual, console)
+    return loaded_release(world.settings, console)
 
 
-def _dry_run(wish: Wish, world: Opened, ids: Sequence[str], console: Console) -> None:
+def _feast(settings: Settings, release: "RefreshRelease") -> "Feast":
+    from reki.knowledge.feast import Feast
+
+    return Feast(settings, release, replace_individual=False)
+
+
+def _dry_run(wish: Wish, world: Opened, ids: Sequence[str], finder: "Finder | None", console: Console) -> None:
     settings, plan = world.settings, Plan()
-    source = world.source(settings, CountingClient(settings.knowledge, plan))
-    asyncio.run(make_plan(_subjects(world, wish, ids), source, plan))
+    titles = finder.titles if finder else None
+    source = world.source(settings, CountingClient(settings.knowledge, plan), titles)
+    asyncio.run(make_plan(_subjects(world, wish, ids, finder), source, plan))
     lines = report(plan, settings.knowledge, _purpose(wish), wish.prices, world.store().folder)
     console.print(f"{len(ids):,} {wish.kind}, {settings.knowledge.model_name}; nothing is asked:", soft_wrap=True)
     for what, much in lines:
@@ -125,12 +148,13 @@ async def _run(
     world: Opened,
     settings: Settings,
     ids: Sequence[str],
+    finder: "Finder | None",
     client: BulkClient | None,
     store: KnowledgeStore,
     feast: "Feast | None",
     console: Console,
 ) -> tuple[Tally, Meter]:
-    source, tally = world.source(settings, client), Tally()
+    source, tally = world.source(settings, client, finder.titles if finder else None), Tally()
 
     async def ask(subject: Subject) -> Extraction:
         if isinstance(subject, UserSubject):
@@ -143,7 +167,8 @@ async def _run(
             await keep(_learned(batch, tally), tally, store, feast)
             show(tally.done, source.meter.total("tokens_out"))
 
-        bulk = Bulk(_subjects(world, wish, ids), ask, deliver, concurrency=max(1, settings.knowledge.llm_concurrency))
+        subjects = _subjects(world, wish, ids, finder)
+        bulk = Bulk(subjects, ask, deliver, concurrency=settings.knowledge.llm_concurrency)
         try:
             with Interruptible(bulk.stop):
                 tally.finished = await bulk.run()

@@ -33,6 +33,19 @@ class _Event:
 
 
 @dataclass(frozen=True)
+class ItemSpace:
+    """Items' vectors f32[F, d] with `shape` = (F, d); `name` tells spaces apart."""
+
+    name: str
+    vectors: dict[str, Vectors]
+    shape: tuple[int, int]
+
+    def experienced(self, requests: Sequence[UserRequest]) -> Vectors:
+        """Users' experienced vectors f32[n, 2, F, d]."""
+        return experienced_many([effective(_events(one)) for one in requests], self.vectors, self.shape)
+
+
+@dataclass(frozen=True)
 class Population:
     """Ids with representations f32[n, D]; `users` holds the requests of users by id, empty for items.
 
@@ -66,25 +79,27 @@ def users(
     """Users by what they liked and disliked: in item knowledge of the release, or, without one, in item titles."""
     found = {subject.entity_id: subject for subject in subjects.users(ids)}
     touched = list(dict.fromkeys(entry.item_id for one in found.values() for entry in one.request.history))
-    item_vectors: dict[str, Vectors]
-    if release is not None:
-        from reki.knowledge.online import OnlineSubjects
-
-        if not isinstance(subjects, OnlineSubjects):
-            raise TypeError("a release's vectors are in a stack's stores")
-        item_vectors, shape = subjects.item_vectors(release, touched), release.shape
-        representation = f"experienced|{release.release_id}"
-    else:
-        encoder_id, rows = _titles(subjects, touched, settings)
-        item_vectors = {item: row[None, :] for item, row in rows.items()}
-        shape = (1, next((len(row) for row in rows.values()), 1))
-        representation = f"experienced_titles|{encoder_id}"
-    rings = [effective(_events(one.request)) for one in found.values()]
-    vectors = user_representation(experienced_many(rings, item_vectors, shape))
+    space = item_space(subjects, touched, settings, release)
+    vectors = user_representation(space.experienced([one.request for one in found.values()]))
     members = {
         user: ClusterMember(user, one.request.profile, tuple(one.request.history)) for user, one in found.items()
     }
-    return _population(list(found), dict(zip(found, vectors, strict=True)), representation, members, found)
+    return _population(list(found), dict(zip(found, vectors, strict=True)), f"experienced{space.name}", members, found)
+
+
+def item_space(
+    subjects: Subjects, ids: Sequence[str], settings: EncoderSettings, release: "RefreshRelease | None"
+) -> ItemSpace:
+    """Vectors of items: those of the release, or, without one, encoded titles and genres."""
+    if release is None:
+        encoder_id, rows = _titles(subjects, ids, settings)
+        shape = (1, next((len(row) for row in rows.values()), 1))
+        return ItemSpace(f"_titles|{encoder_id}", {item: row[None, :] for item, row in rows.items()}, shape)
+    from reki.knowledge.online import OnlineSubjects
+
+    if not isinstance(subjects, OnlineSubjects):
+        raise TypeError("a release's vectors are in a stack's stores")
+    return ItemSpace(f"|{release.release_id}", subjects.item_vectors(release, ids), release.shape)
 
 
 def _population(

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from knowledge.base import KnowledgeMode
+from knowledge.catalogue import recorded_catalogue
 from knowledge.store import KnowledgeStore
 
 pytestmark = pytest.mark.services
@@ -87,3 +88,20 @@ def test_items_and_a_budget(reki, llm, crowd, tmp_path):
     code, _, err = reki("generate", "items", "--from", crowd, "--mode", "collective", "--k", "70")
     assert code == 2
     assert "do not fill 70 clusters" in err
+
+
+def test_items_found_for_one_user_may_be_named_beside_the_shortlist(reki, llm, crowd, environment, tmp_path):
+    environment["REKI_LLM_SHORTLIST"] = "20"
+    code, _, err = reki("generate", "users", "--from", crowd, "--find", "--limit", "6")
+    assert code == 0, err
+    assert len(llm.prompts) == 6
+    shared = {json.loads(prompt)[0]["content"] for prompt in llm.prompts}
+    assert len(shared) == 1  # what was found stands with the user, not in the part that all share
+    own = [json.loads(prompt)[-1]["content"] for prompt in llm.prompts]
+    assert all(text.count("(1995)") > 20 for text in own)
+    shortlist = set(recorded_catalogue().trimmed(20).shortlist)
+    store = KnowledgeStore(tmp_path / "data" / "knowledge")
+    named = {item for one in store.newest("user") for item in one.knowledge.expectations.likes}
+    assert named - shortlist
+    assert reki("generate", "items", "--from", crowd, "--find")[0] == 2
+    assert reki("generate", "users", "--from", crowd, "--find", "--mode", "collective")[0] == 2
