@@ -92,6 +92,9 @@ class RerankEvaluation:
         tables: dict[Kind, ListTable] = {}
         missing: list[str] = []
         for kind, runs in self.runs.items():
+            if len(runs.pending()) == len(runs.jobs):
+                missing += [f"{kind}: {job.name}" for job in runs.jobs]
+                continue
             samples = runs.store.samples()
             together: dict[tuple[str, str], list[Job]] = {}
             for job in runs.jobs:

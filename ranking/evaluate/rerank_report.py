@@ -63,6 +63,9 @@ class RerankReport:
             "ten: up to four real next interactions (relevant = liked) among items that the user never rates. "
             "`initial` is the order of a DIN without knowledge that has not seen the user. Lists in which nothing is "
             "liked are left out of the means. Gains of `ours` with 95 % intervals over 2,000 draws of whole users.",
+            "",
+            "That DIN learned to tell liked from disliked, and not rated from never rated. So what `plain` gains over "
+            "`initial` is learning on lists; knowledge is what `ours` gains over `plain` and `no_user_llm`.",
         ]
         if self.missing:
             lines += ["", f"**Unfinished: {len(self.missing)} runs are missing; what lacks a run is left out.**"]
