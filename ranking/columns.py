@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ranking.collaborative import anchor_likeness, collaborative_vectors, out_of_fold
+from ranking.collaborative import anchor_likeness, collaborative_vectors, out_of_fold, tastes, told_tastes
 from ranking.head import MatchingHead
 from ranking.inputs import Ints, Samples, Space
 from ranking.sources import Sources
 
-_ROWS = 2048
+_ROWS = 256  # at once: the regressions' matrices then stay in the processor's cache
 Columns = dict[str, Tensor]  # group -> f16[n, width]
 
 
@@ -29,11 +29,19 @@ def set_anchors(
 
 
 def set_collaborative(
-    head: MatchingHead, sources: Sources, users: Sequence[str], vocabulary: Mapping[str, int]
+    head: MatchingHead, sources: Sources, users: Sequence[str], vocabulary: Mapping[str, int], item_vec: Tensor
 ) -> None:
     """Fill the collaborative tables from the ratings of `users`."""
     vectors = collaborative_vectors(sources.data.ratings, users, vocabulary)
     head.collaborative.copy_(vectors)
+    factors, usual = tastes(sources.data.ratings, users, vocabulary)
+    head.taste.copy_(factors)
+    head.items.copy_(usual)
+    known = torch.zeros(len(factors), *item_vec.shape[1:])
+    for row, item in enumerate(sources.data.items, start=1):
+        if item in vocabulary:
+            known[vocabulary[item]] = item_vec[row]
+    head.told_taste.copy_(told_tastes(known, factors, usual))
     head.anchor_likeness.copy_(anchor_likeness(vectors, vocabulary, sources.store.catalogue.anchors))
 
 
@@ -43,6 +51,7 @@ def without_own_ratings(
     training: Sequence[str],
     others: Sequence[str],
     vocabulary: Mapping[str, int],
+    item_vec: Tensor,
 ) -> Iterable[Sequence[str]]:
     """Users in parts, the collaborative tables set so that nobody's own ratings are in what they are compared with.
 
@@ -50,9 +59,9 @@ def without_own_ratings(
     training users, which stay.
     """
     for users, rest in out_of_fold(training):
-        set_collaborative(head, sources, rest, vocabulary)
+        set_collaborative(head, sources, rest, vocabulary, item_vec)
         yield users
-    set_collaborative(head, sources, training, vocabulary)
+    set_collaborative(head, sources, training, vocabulary, item_vec)
     yield others
 
 

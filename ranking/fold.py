@@ -32,8 +32,11 @@ FOLDS = 5
 FOLD_SEED = 20261125
 Fold = int | Literal["design"]
 
-_CONTROL = ("expected", "anchors_level", "anchors_knowledge", "anchors_collaborative", "anchors_itself")
-_TITLE = ("experienced", "neighbourhood")
+_CONTROL = (
+    *("expected", "anchors_level", "anchors_knowledge", "anchors_collaborative", "anchors_itself"),
+    "anchored",
+)
+_TITLE = ("experienced_mean", "neighbourhood_mean", "taste_knowledge", "taste")
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,11 @@ def _build(sources: Sources, encodings: Path, fold: Fold, page_blind: bool, dim:
     title_head = MatchingHead(replace(shape, factors=len(TITLE_FACTORS)))
 
     columns: Columns = {}
-    for users in without_own_ratings(head, sources, split.train, (*split.valid, *split.test), vocabulary):
+    for users in without_own_ratings(head, sources, split.train, (*split.valid, *split.test), vocabulary, space):
         numbers = samples.of(users)
         fill(columns, head, samples, space, index, numbers, HISTORY, head.groups)
         fill(columns, head, control, space, index, numbers, HISTORY, _CONTROL, "control_")
+        title_head.load_state_dict(head.state_dict() | _own(title_head))
         fill(columns, title_head, samples, title, index, numbers, HISTORY, _TITLE, "title_")
 
     return FoldMaterial(
@@ -145,6 +149,13 @@ def _build(sources: Sources, encodings: Path, fold: Fold, page_blind: bool, dim:
         _users_projected(texts.items, texts.users, samples, split, dim),
         *(samples.of(part) for part in (split.train, split.valid, split.test)),
     )
+
+
+def _own(title_head: MatchingHead) -> dict[str, Tensor]:
+    """What the head over titles does not take over: sizes differ, and nothing is compared with anchors there."""
+    return {
+        name: t for name, t in title_head.state_dict().items() if name in ("anchor_vec", "told_taste", "mean", "scale")
+    }
 
 
 def _users_projected(
@@ -175,7 +186,19 @@ def _others(sources: Sources, split: UserSplit) -> dict[str, Knowledge]:
 def _key(data: Path, fold: str, page_blind: bool, dim: int) -> str:
     """Hash of what the material is made from: data, knowledge, encoder, and the code that computes it."""
     room = Path(__file__).parent
-    code = ("collaborative", "columns", "fold", "fold_cache", "head", "inputs", "matching", "ring", "sources", "split")
+    code = (
+        "collaborative",
+        "columns",
+        "fold",
+        "fold_cache",
+        "head",
+        "inputs",
+        "matching",
+        "regression",
+        "ring",
+        "sources",
+        "split",
+    )
     knowledge = sorted((room.parent / "knowledge" / "data").rglob("*.json*"))
     content = hashlib.sha256(f"{fold} {page_blind} {dim} {resolve_encoder_id()}".encode())
     for file in [

@@ -9,20 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from ranking.matching import agreement, neighbourhood, surprises, weighted
+from ranking.regression import ANCHOR_NOISE, EXPECTED_NOISE, EXPECTED_SURPRISE, KNOWLEDGE, Observed, likeness, posterior
 from ranking.shape import RankerShape
 
 TAUS = (0.05, 0.15)  # temperatures of the kernels over knowledge
 COLLABORATIVE_TAUS = (0.1, 0.3)
 HISTORY, EXPERIENCED, EXPECTED, SUMMARY = range(4)  # places in user_mask
 
+REGRESSIONS = ("taste_knowledge", "taste_collaborative", "taste", "anchored_knowledge", "anchored")
+
 _CLAMP = 5.0
 
 # What hides a group; see `_gates`.
-_NEAR, _EXPERIENCED, _EXPECTED, _EXPECTED_USER, _EXPECTED_ID, _HISTORY_USER, _HISTORY_ID = range(7)
+_NEAR, _EXPERIENCED, _EXPECTED, _EXPECTED_USER, _EXPECTED_ID, _HISTORY_USER, _HISTORY_ID, _ID = range(8)
+_NEAR_ID, _NEAR_EXPECTED, _NEAR_EXPECTED_ID = range(8, 11)
 _GATE = {
     "experienced": _EXPERIENCED,
     "expected": _EXPECTED,
     "neighbourhood": _NEAR,
+    "experienced_mean": _EXPERIENCED,
+    "neighbourhood_mean": _NEAR,
     "anchors_level": _EXPECTED_USER,
     "anchors_knowledge": _EXPECTED,
     "anchors_collaborative": _EXPECTED_ID,
@@ -30,6 +36,13 @@ _GATE = {
     "statistics": _HISTORY_USER,
     "since": _EXPECTED_USER,
     "collaborative": _HISTORY_ID,
+    "items": _ID,
+    "level": _HISTORY_USER,
+    "taste_knowledge": _NEAR,
+    "taste_collaborative": _HISTORY_ID,
+    "taste": _NEAR_ID,
+    "anchored_knowledge": _NEAR_EXPECTED,
+    "anchored": _NEAR_EXPECTED_ID,
 }
 
 
@@ -38,6 +51,7 @@ def widths(factors: int, statistics: int = 5) -> dict[str, int]:
 
     experienced, expected       cosines of the candidate with what was liked and disliked, per factor
     neighbourhood               the user's own surprises at items like the candidate
+    experienced_mean, neighbourhood_mean    the same over the mean of the factors: fewer columns to learn by heart
     anchors_level               the mean of expected anchor values, above the usual
     anchors_knowledge           anchor values at anchors like the candidate in knowledge space
     anchors_collaborative       the same in collaborative space
@@ -45,12 +59,18 @@ def widths(factors: int, statistics: int = 5) -> dict[str, int]:
     statistics                  of the user's values
     since                       log1p(events since the knowledge)
     collaborative               liked and disliked, and own surprises, in collaborative space
+    items                       of the candidate: its usual surprise and log1p(ratings), from training users
+    level                       regression on own values (`ranking.regression`) without any taste
+    taste_knowledge, taste_collaborative, taste     the same with tastes told by texts, by training users, by both
+    anchored_knowledge, anchored                    the same with an LLM's expectations as further observations
     """
     taus = len(TAUS)
     return {
         "experienced": 2 * factors,
         "expected": 2 * factors,
         "neighbourhood": taus * (factors + 1),
+        "experienced_mean": 2,
+        "neighbourhood_mean": taus,
         "anchors_level": 1,
         "anchors_knowledge": taus,
         "anchors_collaborative": len(COLLABORATIVE_TAUS),
@@ -58,6 +78,9 @@ def widths(factors: int, statistics: int = 5) -> dict[str, int]:
         "statistics": statistics - 1,
         "since": 1,
         "collaborative": 2 + len(COLLABORATIVE_TAUS),
+        "items": 2,
+        "level": 1,
+        **dict.fromkeys(REGRESSIONS, 1),
     }
 
 
@@ -69,6 +92,9 @@ class MatchingHead(nn.Module):
     anchor_means: Tensor
     anchor_likeness: Tensor
     collaborative: Tensor
+    taste: Tensor
+    items: Tensor
+    told_taste: Tensor
     mean: Tensor
     scale: Tensor
     group: Tensor
@@ -87,6 +113,11 @@ class MatchingHead(nn.Module):
         self.register_buffer("anchor_likeness", torch.zeros(shape.vocabulary, shape.anchors))
         if shape.collaborative:
             self.register_buffer("collaborative", torch.zeros(shape.vocabulary, shape.collaborative))
+            self.register_buffer("taste", torch.zeros(shape.vocabulary, shape.collaborative))
+            # Knowledge vectors to the tastes that they tell of: for what is no item of its own.
+            told = torch.zeros(shape.factors * shape.dim, shape.collaborative)
+            self.register_buffer("told_taste", told)
+            self.register_buffer("items", torch.zeros(shape.vocabulary, 2))
         self.register_buffer("mean", torch.zeros(len(gates)))
         self.register_buffer("scale", torch.ones(len(gates)))
         self.register_buffer("group", torch.tensor(gates, dtype=torch.int64), persistent=False)
@@ -101,16 +132,26 @@ class MatchingHead(nn.Module):
         item = batch["item_vec"].float()
         count = item.shape[1]
         columns = {}
-        if "experienced" in groups:
-            columns["experienced"] = agreement(batch["user_experienced"].float(), item)
+        if {"experienced", "experienced_mean"} & {*groups}:
+            columns["experienced"] = cosines = agreement(batch["user_experienced"].float(), item)
+            columns["experienced_mean"] = cosines.unflatten(-1, (2, -1)).mean(-1)
         if "expected" in groups:
             columns["expected"] = agreement(batch["user_expected"].float(), item)
-        if "neighbourhood" in groups:
-            columns["neighbourhood"] = self._neighbourhood(batch, item)
+        if {"neighbourhood", "neighbourhood_mean"} & {*groups}:
+            columns["neighbourhood"] = near = self._neighbourhood(batch, item)
+            factors = item.shape[2]
+            columns["neighbourhood_mean"] = near[..., factors :: factors + 1]
         if any(name.startswith("anchors") for name in groups):
             columns |= self._anchors(batch, item)
         if "collaborative" in groups:
             columns["collaborative"] = self._collaborative(batch)
+        if "items" in groups:
+            columns["items"] = self.items[batch["item_index"].long()]
+        if "level" in groups:
+            columns["level"] = self._level(batch, count)
+        regressions = tuple(name for name in REGRESSIONS if name in groups)
+        if regressions:
+            columns |= self._regressions(batch, item, regressions)
         stats = batch["user_stats"].float().unsqueeze(1).expand(-1, count, -1)
         columns["statistics"], columns["since"] = stats[..., :-1], stats[..., -1:]
         return columns
@@ -166,9 +207,45 @@ class MatchingHead(nn.Module):
             "anchors_itself": torch.einsum("bna,ba->bn", itself, centred).unsqueeze(-1),
         }
 
+    def _level(self, batch: dict[str, Tensor], count: int) -> Tensor:
+        index = batch["hist_index"].long()
+        usual = self._middle + self.items[index][..., 0]
+        observed = Observed.values(batch["hist_value"].float() - usual, index > 0)
+        none = torch.zeros(len(index), 1, 1, device=index.device)
+        return posterior(observed, none, none).unsqueeze(-1).expand(-1, count, -1)
+
+    def _regressions(self, batch: dict[str, Tensor], item: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
+        index = batch["hist_index"].long()
+        vec, taste = batch["hist_vec"].float().flatten(2), self.taste[index]
+        usual = self._middle + self.items[index][..., 0]
+        own = observed = Observed.values(batch["hist_value"].float() - usual, index > 0)
+        anchors, anchor_taste = self.anchor_vec[:0].flatten(1), self.taste[:0]
+        if any(name.startswith("anchored") for name in names):
+            # Expected likes and dislikes are two more items, of which only the texts' mean is known.
+            means = batch["user_expected"].float().flatten(2)
+            observed = own.and_said(
+                means.new_tensor(EXPECTED_SURPRISE).expand(len(means), -1), means.abs().amax(-1) > 0, EXPECTED_NOISE
+            )
+            vec, taste = torch.cat([vec, means], dim=1), torch.cat([taste, means @ self.told_taste], dim=1)
+            values = batch["user_anchors"].float()
+            observed = observed.and_said(values - self.anchor_means, values > 0, ANCHOR_NOISE)
+            anchors, anchor_taste = self.anchor_vec.flatten(1), self.taste[self.anchor_index.long().clamp(min=0)]
+        told = likeness(vec, anchors, item.flatten(2), KNOWLEDGE / item.shape[2])
+        shared = likeness(taste, anchor_taste, self.taste[batch["item_index"].long()])
+        both = (told[0] + shared[0], told[1] + shared[1])
+        known = index.shape[1]
+        columns = {}
+        for name in names:
+            among, between = {"collaborative": shared, "knowledge": told}.get(name.rpartition("_")[2], both)
+            if name.startswith("taste"):
+                columns[name] = posterior(own, among[:, :known, :known], between[..., :known])
+            else:
+                columns[name] = posterior(observed, among, between)
+        return {name: column.unsqueeze(-1) for name, column in columns.items()}
+
 
 def _gates(batch: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
-    """What may be seen, [B, N, 7], in the order of the constants above."""
+    """What may be seen, [B, N, 11], in the order of the constants above."""
     user = batch["user_mask"].to(dtype)
     item = batch["item_mask"].to(dtype)
     known_id = (batch["item_index"] > 1).to(dtype)
@@ -181,5 +258,9 @@ def _gates(batch: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
         user[:, EXPECTED, None] * known_id,
         user[:, HISTORY, None] * shown,
         user[:, HISTORY, None] * known_id,
+        known_id,
+        user[:, HISTORY, None] * item * known_id,
+        user[:, HISTORY, None] * user[:, EXPECTED, None] * item,
+        user[:, HISTORY, None] * user[:, EXPECTED, None] * item * known_id,
     ]
     return torch.stack(gates, dim=-1)

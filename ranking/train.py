@@ -87,7 +87,7 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
     columns: Columns = {}
     others = (*made.split.valid, *made.split.test)
     for number, users in enumerate(
-        without_own_ratings(ranker.head, made.sources, made.split.train, others, vocabulary)
+        without_own_ratings(ranker.head, made.sources, made.split.train, others, vocabulary, item_vec)
     ):
         report("features", number, 6)
         fill(columns, ranker.head, made.samples, item_vec, index, made.samples.of(users), HISTORY, shape.groups)

@@ -50,14 +50,21 @@ def _same(*names: str) -> dict[str, str]:
 
 
 _STRONG = _same("statistics")
-_COLLAB = _STRONG | _same("collaborative")
-_NO_USER_LLM = _STRONG | _same("experienced", "neighbourhood", "collaborative")
-_EXPECTED = _same("expected", "anchors_level", "anchors_knowledge", "anchors_collaborative", "anchors_itself")
-_TOLD = {*_EXPECTED, "since"}
+_BASE = _STRONG | _same("items", "level")
+_COLLAB = _BASE | _same("collaborative", "taste_collaborative")
+_NO_USER_LLM = _COLLAB | _same("experienced_mean", "neighbourhood_mean", "taste_knowledge", "taste")
+_ANCHORS = _same("anchors_level", "anchors_knowledge", "anchors_collaborative", "anchors_itself", "anchored")
+_EXPECTED = _same("expected") | _ANCHORS
 _OURS = _NO_USER_LLM | _EXPECTED | _same("since")
-_NO_COLLAB = {name: source for name, source in _OURS.items() if "collaborative" not in name}
+_WITH_RATINGS = {"collaborative", "taste_collaborative", "taste", "anchors_collaborative", "anchored"}
+_NO_COLLAB = {name: source for name, source in _OURS.items() if name not in _WITH_RATINGS}
+_NO_COLLAB |= _same("anchored_knowledge")
 _CONTROL = _OURS | {name: f"control_{name}" for name in _EXPECTED}
-_TITLE = _STRONG | {"experienced": "title_experienced", "neighbourhood": "title_neighbourhood"}
+_OF_TEXTS = ("experienced_mean", "neighbourhood_mean", "taste_knowledge")
+_OVER_TITLES = {name: f"title_{name}" for name in _OF_TEXTS}
+_TITLE = _BASE | _OVER_TITLES
+_NO_LLM = _COLLAB | _OVER_TITLES | {"taste": "title_taste"}
+_TOLD = {*_EXPECTED, "anchored_knowledge", "since"}  # groups that need knowledge of the user
 
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
@@ -67,6 +74,7 @@ VARIANTS: dict[str, Variant] = {
         Variant("kar", history=SHORT, summaries=True),
         Variant("title_text", _TITLE, factors=len(TITLE_FACTORS)),
         Variant("collab", _COLLAB),
+        Variant("no_llm", _NO_LLM, factors=len(TITLE_FACTORS)),
         Variant("no_user_llm", _NO_USER_LLM),
         Variant("ours", _OURS),
         Variant("ours_no_collab", _NO_COLLAB),

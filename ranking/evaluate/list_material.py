@@ -66,7 +66,7 @@ def build_list_material(data: Path, encodings: Path, cache: Path, fold: int, kin
         return np.flatnonzero(np.isin(lists.user, [rows[user] for user in users if user in rows]))
 
     columns: dict[str, Tensor] = {}
-    for users in without_own_ratings(head, sources, split.train, (*split.valid, *split.test), vocabulary):
+    for users in without_own_ratings(head, sources, split.train, (*split.valid, *split.test), vocabulary, space):
         _fill(columns, head, samples, lists, space, index, of(tuple(users)))
     training = set(split.train)
     counts = item_counts(sources, samples, training)

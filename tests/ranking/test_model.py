@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from ranking.fit import hide
-from ranking.head import MatchingHead
+from ranking.head import MatchingHead, widths
 from ranking.model import Ranker
 from ranking.shape import RankerShape
 
 F, D, H, A = 9, 16, 50, 40
-SHAPE = RankerShape(vocabulary=100)
+SHAPE = RankerShape(vocabulary=100, groups=tuple(widths(9)), collaborative=8)
 
 
 def unit(*shape):
@@ -48,6 +48,8 @@ def ranker():
     network.head.anchor_index.copy_(torch.arange(2, 2 + A, dtype=torch.int32))
     network.head.anchor_means.fill_(3.5)
     network.head.anchor_likeness.copy_(torch.rand(SHAPE.vocabulary, A))
+    for table in (network.head.collaborative, network.head.taste, network.head.items):
+        table[2:] = torch.randn(SHAPE.vocabulary - 2, table.shape[1]) / 3
     return network.requires_grad_(False)
 
 
@@ -99,6 +101,13 @@ def test_an_unknown_user_and_unknown_items_get_finite_logits(ranker):
     torch.testing.assert_close(logits, logits[:1, :1].expand(3, 7))
 
 
+def test_a_release_without_the_later_groups_needs_none_of_their_tables(ranker):
+    torch.manual_seed(0)
+    first = Ranker(RankerShape(vocabulary=100)).eval()
+    assert not {"head.taste", "head.items", "head.collaborative"} & first.state_dict().keys()
+    assert torch.isfinite(first(a_batch())).all()
+
+
 def test_no_candidates_is_an_empty_answer(ranker):
     assert ranker(a_batch(count=0)).shape == (3, 0)
 
@@ -113,7 +122,9 @@ def test_neighbourhood_is_the_users_own_surprise_at_the_very_item():
     batch = a_batch(users=1, count=1)
     batch["item_vec"][0, 0] = batch["hist_vec"][0, 4]  # in 16 dimensions nothing else comes near
     features = head.features(batch)[0, 0]
-    near = features[4 * F : 4 * F + F + 1]
+    width = widths(F)
+    start = sum(width[name] for name in SHAPE.groups[: SHAPE.groups.index("neighbourhood")])
+    near = features[start : start + F + 1]
     value = batch["hist_value"][0]
     torch.testing.assert_close(near[F], value[4] - value[:30].mean(), atol=0.02, rtol=0.0)
 
