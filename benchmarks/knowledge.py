@@ -6,13 +6,14 @@ individual   one call for each of the 943 users (after their first `history_leng
 collective   one call for each cluster, k = 50, 100, 200 clusters of users, and of films
 incremental  each user's next 20 events at the times of the data, refreshed by the policy with its default settings,
              beside five ways of asking for everything again (see `knowledge_counts.Counts.incremental`)
-sample       real calls of the embedded LLM, with its shorter limits; wall time and what its prefix cache had
+sample       real calls of the embedded LLM, with its shorter limits; wall and CPU time, what its prefix cache had
 speed        clustering, assignment and assembly for one user (CPU time); encoder: texts a second
 
 Tokens in are exact: every prompt, as an OpenAI-compatible server gets it (shortlist of 300), through the embedded
 model's tokenizer. Cached: the first message from its second call on. Tokens out are those of recorded knowledge written
-as the answer (individual), of a central member's in place of the cluster's with 20 + 20 ids (collective), and of two
-bounds (incremental): all factors rewritten, none rewritten. Prices are examples, money for a million tokens.
+as the answer: of users and items, of the clusters (`recorded_answers` of them; where one is missing, a central member's
+stands in), and for incremental two bounds: the user's newest recorded answer whole, as if every factor had been
+rewritten, and without factors. Prices are examples, money for a million tokens.
 """
 
 import argparse
@@ -65,7 +66,7 @@ def measure(material: Material, prices: Prices, sample: int, folder: Path) -> di
         timed("incremental", begin)
         counts.check()
         begin = time.monotonic()
-        asked = asyncio.run(ask(material, server.base_url, folder / "answers", sample, 2)) if sample else {}
+        asked = asyncio.run(ask(material, server, folder / "answers", sample, 2)) if sample else {}
         timed("sample", begin)
     return {
         "individual": individual,
@@ -73,7 +74,7 @@ def measure(material: Material, prices: Prices, sample: int, folder: Path) -> di
         "incremental": incremental,
         "ratios": ratios(individual, collective, incremental),
         "sample": asked,
-        "wall_estimate_h": wall(asked, individual, collective, incremental),
+        "hours_estimate": hours(asked, individual, collective, incremental),
         "speed": {str(k): speed(material.populations["user"], material.store, k) for k in KS},
         "encoder": encoder_speed(material),
         "counting_took_s": took,
@@ -106,8 +107,11 @@ def _each(told: dict[str, Any]) -> float:
     return float(told["tokens"] / told["calls"])
 
 
-def wall(asked: dict[str, Any], *modes: dict[str, Any]) -> dict[str, float]:
-    """Hours of the embedded LLM for all calls, one at a time, at the sample's seconds a call. An extrapolation."""
+def hours(asked: dict[str, Any], *modes: dict[str, Any]) -> dict[str, float]:
+    """Hours that one core of the embedded LLM computes for all calls, at the sample's CPU time a call.
+
+    An extrapolation: the embedded LLM's prompts are shorter than those that are counted.
+    """
     individual, collective, incremental = modes
     calls = {"individual users": ("users", individual["users"]), "individual items": ("items", individual["items"])}
     calls |= {f"collective users k={k}": ("user_clusters", told) for k, told in collective["users"].items()}
@@ -115,7 +119,7 @@ def wall(asked: dict[str, Any], *modes: dict[str, Any]) -> dict[str, float]:
     calls["incremental"] = ("incremental", incremental["incremental_all_factors_rewritten"])
     found = {}
     for name, (kind, told) in calls.items():
-        each = asked.get(kind, {}).get("seconds_later")
+        each = asked.get(kind, {}).get("cpu_s_later")
         if each:
             found[name] = round(told["calls"] * each / 3600, 2)
     return found

@@ -49,8 +49,12 @@ class Counts:
                     )
                     for one in requests
                 ]
-                self._add_all(tally, prompts, [self.material.cluster_answer(one) for one in requests])
-                told = tally.told(self.prices) | {"smallest_cluster": int(clusters.counts.min())}
+                answers, recorded = self.material.cluster_answers(requests)
+                self._add_all(tally, prompts, answers)
+                told = tally.told(self.prices) | {
+                    "smallest_cluster": int(clusters.counts.min()),
+                    "recorded_answers": recorded,
+                }
                 found.setdefault(f"{entity}s", {})[str(k)] = told
         return found
 

@@ -1,8 +1,10 @@
 """MovieLens-100K as the questions of each mode, and the answers that stand in where no LLM was asked."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
@@ -99,8 +101,28 @@ class Material:
         """The recorded texts of an item as an answer."""
         return {"factors": self.store.items()[item_id]}
 
-    def cluster_answer(self, request: ClusterRequest) -> dict[str, Any]:
-        """Of a cluster: the most central member's recorded texts; of users also 20 + 20 ids of members' records."""
+    def cluster_answers(self, requests: Sequence[ClusterRequest]) -> tuple[list[dict[str, Any]], int]:
+        """Answers about clusters, and how many of them are recorded ones of the same members.
+
+        Where there is none, the most central member's recorded texts and 20 + 20 ids of members' records stand in.
+        """
+        kept = _recorded(requests[0].entity, len(requests))
+        named = [kept.get(frozenset(member.entity_id for member in one.members)) for one in requests]
+        answers = [
+            self._stand_in(one) if line is None else self._of_line(line)
+            for one, line in zip(requests, named, strict=True)
+        ]
+        return answers, sum(line is not None for line in named)
+
+    def _of_line(self, line: dict[str, Any]) -> dict[str, Any]:
+        answer = {"factors": line["factors"]}
+        if "likes" in line:
+            anchors = zip(recorded_catalogue().anchors, line["anchors"], strict=True)
+            answer |= {"likes": line["likes"], "dislikes": line["dislikes"]}
+            answer["anchors"] = {i: _MIDDLE if value is None else int(value) for i, value in anchors}
+        return answer
+
+    def _stand_in(self, request: ClusterRequest) -> dict[str, Any]:
         if request.entity == "item":
             return self.item_answer(request.central[0])
         users = self.store.users()
@@ -155,6 +177,15 @@ class Drifts:
         one, other = self.vectors[before - self.first], self.vectors[now - self.first]
         norm = float(np.linalg.norm(one) * np.linalg.norm(other))
         return None if norm == 0 else float(min(2.0, max(0.0, 1.0 - float(one @ other) / norm)))
+
+
+def _recorded(entity: str, k: int) -> dict[frozenset[str], dict[str, Any]]:
+    """Members -> the recorded line of their cluster; empty where nothing is recorded for this k."""
+    file = files("knowledge") / "data" / "ml-100k" / "clusters" / f"{entity}s-{k}.jsonl"
+    if not file.is_file():
+        return {}
+    lines = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return {frozenset(line["members"]): line for line in lines}
 
 
 def vectors_of(material: Material) -> dict[str, np.ndarray]:

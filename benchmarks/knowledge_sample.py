@@ -1,6 +1,7 @@
 """What is measured and not counted: the embedded LLM asked about a few entities, and the sentence encoder."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
@@ -19,18 +20,22 @@ from knowledge.client import LlmClient
 from knowledge.collective import EMBEDDED_GROUP_LIMITS, CollectiveSource, cluster_prompt
 from knowledge.prompts import EMBEDDED_LIMITS, item_prompt, user_prompt
 from knowledge.settings import KnowledgeSettings
+from reki.embedded.llm import LlmServer
 
 _CLUSTERS = 50
 _NEW = 10
 _ROUNDS = 3
 
 
-async def ask(material: Material, base_url: str, folder: Path, users: int, clusters: int) -> dict[str, Any]:
+async def ask(material: Material, server: LlmServer, folder: Path, users: int, clusters: int) -> dict[str, Any]:
     """Real calls, one at a time: `users` users and as many items, `clusters` of each kind, a third of the users again.
 
     Tokens are those of the server's own count (`usage`), with what its prefix cache had. `counted` is what
-    `knowledge_tokens` counts for the same prompts. Prompts have the embedded LLM's limits and shortlist of 60.
+    `knowledge_tokens` counts for the same prompts. Prompts have the embedded LLM's limits and shortlist of 60. `cpu_s`
+    is the server's CPU time, which others on the machine do not lengthen much; the model computes in half of the cores.
     """
+    base_url = server.base_url
+
     settings = KnowledgeSettings(
         llm="embedded", llm_base_url=base_url, llm_concurrency=1, llm_deadline_s=300, knowledge_cache_dir=folder
     )
@@ -50,7 +55,7 @@ async def ask(material: Material, base_url: str, folder: Path, users: int, clust
     chosen = [user_id for user_id, known in material.known.items() if known >= _NEW][:users]
     first = [material.request(user_id, material.known[user_id]) for user_id in chosen]
     prompts = [user_prompt(scenario, catalogue, titles, one, EMBEDDED_LIMITS) for one in first]
-    found["users"], answers = await _timed(source.user, first)
+    found["users"], answers = await timed(server.pid, source.user, first)
     found["users"]["counted_in"] = sum(map(tokenizer.whole, prompts))
     again = [
         replace(
@@ -61,31 +66,35 @@ async def ask(material: Material, base_url: str, folder: Path, users: int, clust
         for one, answer in list(zip(first, answers, strict=True))[: max(1, users // 3)]
         if isinstance(answer, Knowledge) and len(material.histories[one.user_id]) >= one.source_rev + _NEW
     ]
-    found["incremental"], _ = await _timed(source.user, again)
+    found["incremental"], _ = await timed(server.pid, source.user, again)
     items = list(material.data.items.values())[:users]
-    found["items"], _ = await _timed(source.item, items)
+    found["items"], _ = await timed(server.pid, source.item, items)
     prompts = [item_prompt(scenario, one, EMBEDDED_LIMITS) for one in items]
     found["items"]["counted_in"] = sum(map(tokenizer.whole, prompts))
     for entity in ("user", "item"):
         requests = material.clusters(entity, _CLUSTERS)[1][:clusters]
         prompts = [cluster_prompt(scenario, catalogue, titles, one, EMBEDDED_GROUP_LIMITS) for one in requests]
-        told, _ = await _timed(source.cluster, requests)
+        told, _ = await timed(server.pid, source.cluster, requests)
         found[f"{entity}_clusters"] = told | {"counted_in": sum(map(tokenizer.whole, prompts))}
     await source.close()
     return found | {"new_events": _NEW, "shortlist": len(catalogue.shortlist)}
 
 
-async def _timed(call: Callable[[Any], Awaitable[Any]], asked: Iterable[Any]) -> tuple[dict[str, Any], list[Any]]:
-    seconds, answers, failed = [], [], 0
+async def timed(
+    pid: int, call: Callable[[Any], Awaitable[Any]], asked: Iterable[Any]
+) -> tuple[dict[str, Any], list[Any]]:
+    """Ask one after the other; what it took, and the answers (None: it could not be used)."""
+    seconds, used, answers, failed = [], [], [], 0
     for one in asked:
-        begin = time.monotonic()
+        begin, before = time.monotonic(), cpu_seconds(pid)
         try:
             extraction = await call(one)
         except RekiError:
-            failed += 1  # the small model's answer could not be used; its tokens are lost to this count
+            failed += 1  # its tokens are lost to this count
             answers.append(None)
             continue
         seconds.append(time.monotonic() - begin)
+        used.append(cpu_seconds(pid) - before)
         answers.append(extraction.knowledge)
         await asyncio.sleep(0)
     good = [one for one in answers if one is not None]
@@ -95,11 +104,18 @@ async def _timed(call: Callable[[Any], Awaitable[Any]], asked: Iterable[Any]) ->
         "tokens_in": sum(one.tokens_in for one in good),
         "tokens_cached": sum(one.tokens_cached for one in good),
         "tokens_out": sum(one.tokens_out for one in good),
-        "seconds_first": round(seconds[0], 2) if seconds else None,
-        "seconds_later": round(float(np.mean(seconds[1:])), 2) if seconds[1:] else None,
-        "seconds": round(sum(seconds), 1),
+        "wall_s": [round(one, 1) for one in seconds],
+        "cpu_s": [round(one, 1) for one in used],
+        # The first call fills the prefix cache; where there was only one, the cache was warm already.
+        "cpu_s_later": round(float(np.mean(used[1:] or used)), 2) if used else None,
     }
     return told, answers
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def encoder_speed(material: Material, texts: int = 512, seed: int = 0) -> dict[str, Any]:
@@ -114,7 +130,7 @@ def encoder_speed(material: Material, texts: int = 512, seed: int = 0) -> dict[s
     before, found = torch.get_num_threads(), {}
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        took = []
+        took, used = [], time.process_time()
         for _ in range(_ROUNDS):  # the best of them: others work on the machine, too
             begin = time.monotonic()
             encoder.encode(sample)
@@ -122,6 +138,7 @@ def encoder_speed(material: Material, texts: int = 512, seed: int = 0) -> dict[s
         found[str(threads)] = {
             "texts_a_s_best": round(texts / min(took), 1),
             "texts_a_s_mean": round(texts * len(took) / sum(took), 1),
+            "texts_a_cpu_s": round(texts * len(took) / (time.process_time() - used), 1),
         }
     torch.set_num_threads(before)
     return {
