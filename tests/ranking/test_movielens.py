@@ -66,7 +66,7 @@ def test_missing_or_broken_files_are_named(tmp_path):
         load(tmp_path)
     (tmp_path / "u.user").write_text("1|24|M|technician|85711\n")
     (tmp_path / "u.item").write_text("1|Toy Story (1995)|01-Jan-1995||||" + "|0" * 18 + "\n")
-    with pytest.raises(TerminalError, match=r"u\.data:1: could not convert string to float"):
+    with pytest.raises(TerminalError, match=r"u\.data:1: rating 'five' is no number"):
         load(tmp_path)
     (tmp_path / "u.data").write_text("1\t9\t5\t881250949\n")
     with pytest.raises(TerminalError, match=r"u\.data:1: unknown user or item"):
