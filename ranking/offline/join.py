@@ -85,7 +85,7 @@ class Joined:
 
 
 def _ints(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    return column.fill_null(0).to_numpy().astype(np.int64)
+    return np.asarray(column.fill_null(0).to_numpy(), dtype=np.int64)
 
 
 def _dense(column: pa.ChunkedArray, shape: tuple[int, ...]) -> Floats:
