@@ -32,6 +32,7 @@ class FitOptions:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     seed: int = 0
+    average: float = 0.99  # weights are judged and kept as moving averages over steps, at this decay; 0 = as they are
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,10 @@ def fit(
     modules = [ranker] if hein is None else [ranker, hein]
     weights = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=options.learning_rate, weight_decay=options.weight_decay)
+    averaged = [weight.detach().clone() for weight in weights]
     per_epoch = -(-len(train) // options.batch)
     best, best_epoch, best_state = -1.0, -1, [copy.deepcopy(module.state_dict()) for module in modules]
+    steps = 0
     for epoch in range(options.epochs):
         ranker.train()
         order = torch.from_numpy(draw.permutation(train))
@@ -77,19 +80,31 @@ def fit(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call] # torch's own
             optimizer.step()
+            # Slow at first, when the average would else be mostly the initial weights.
+            share = 1 - min(options.average, (steps + 1) / (steps + 10)) if options.average else 1.0
+            for weight, average in zip(weights, averaged, strict=True):
+                average.lerp_(weight.detach(), share)
+            steps += 1
             if progress is not None:
                 progress(epoch * per_epoch + step + 1, options.epochs * per_epoch)
+        _swap(weights, averaged)
         auc = evaluate(ranker, hein, inputs, valid)
         if auc > best:
             best, best_epoch, best_state = auc, epoch, [copy.deepcopy(module.state_dict()) for module in modules]
         elif epoch - best_epoch >= options.patience:
             break
+        _swap(weights, averaged)
     for module, state in zip(modules, best_state, strict=True):
         module.load_state_dict(state)
         module.eval()
     if progress is not None:
         progress(options.epochs * per_epoch, options.epochs * per_epoch)
     return best, best_epoch + 1
+
+
+def _swap(weights: list[Tensor], averaged: list[Tensor]) -> None:
+    for weight, average in zip(weights, averaged, strict=True):
+        weight.data, average.data = average.data, weight.data
 
 
 def standardise(head: MatchingHead, training: Tensor) -> None:

@@ -72,12 +72,13 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
     index = torch.tensor(rows, dtype=torch.int32)
     parts = {name: made.samples.of(getattr(made.split, name)) for name in ("train", "valid", "test")}
 
+    ours = VARIANTS["ours_summaries"]
     shape = RankerShape(
         vocabulary=len(vocabulary) + 2,
         anchors=len(store.catalogue.anchors),
-        groups=tuple(VARIANTS["ours"].groups),
-        backbone_history=VARIANTS["ours"].history,
-        summaries=VARIANTS["ours"].summaries,
+        groups=tuple(ours.groups),
+        backbone_history=ours.history,
+        summaries=ours.summaries,
         collaborative=RANK,
     )
     ranker = Ranker(shape)
@@ -106,7 +107,7 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
         )
         return {"valid": auc, "epochs": epoch, "test": evaluate(network, experts, inputs, parts["test"])}
 
-    ours = run("ranker", ranker, hein if shape.summaries else None, options.epochs)
+    full = run("ranker", ranker, hein if shape.summaries else None, options.epochs)
     torch.manual_seed(options.seed)
     plain_shape = RankerShape(vocabulary=shape.vocabulary, anchors=shape.anchors, knowledge=False)
     plain = run("without knowledge", Ranker(plain_shape), None, options.plain_epochs)
@@ -123,9 +124,9 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
         accepted_knowledge=(f"{store.model}|{store.template_version}|{store.catalogue_version}",),
         model_name=shape.backbone,
         metrics={
-            "auc_valid": round(ours["valid"], 5),
+            "auc_valid": round(full["valid"], 5),
             "auc_valid_without_knowledge": round(plain["valid"], 5),
-            "auc_test": round(ours["test"], 5),
+            "auc_test": round(full["test"], 5),
             "auc_test_without_knowledge": round(plain["test"], 5),
         },
         hein=hein.shape,
@@ -133,7 +134,7 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
         training={
             "data": "MovieLens-100K",
             "seed": options.seed,
-            "epochs": ours["epochs"],
+            "epochs": full["epochs"],
             "epochs_without_knowledge": plain["epochs"],
             **{f"samples_{name}": len(numbers) for name, numbers in parts.items()},
             "users_train": len(made.split.train),

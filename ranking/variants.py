@@ -28,7 +28,7 @@ class Variant:
 
     name: str
     groups: Mapping[str, str] = field(default_factory=dict)
-    history: int = LONG  # newest entries that the backbone reads
+    history: int = SHORT  # newest entries that the backbone reads; the head reads all 50
     summaries: bool = False  # HEIN's summaries of both sides as fields ("KAR")
     factors: int = 9
 
@@ -69,14 +69,15 @@ _TOLD = {*_EXPECTED, "anchored_knowledge", "since"}  # groups that need knowledg
 VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
-        Variant("plain", history=SHORT),
-        Variant("strong", _STRONG),
-        Variant("kar", history=SHORT, summaries=True),
+        Variant("plain"),
+        Variant("strong", _STRONG, history=LONG),
+        Variant("kar", summaries=True),
         Variant("title_text", _TITLE, factors=len(TITLE_FACTORS)),
         Variant("collab", _COLLAB),
         Variant("no_llm", _NO_LLM, factors=len(TITLE_FACTORS)),
         Variant("no_user_llm", _NO_USER_LLM),
         Variant("ours", _OURS),
+        Variant("ours_summaries", _OURS, summaries=True),
         Variant("ours_no_collab", _NO_COLLAB),
         Variant("ours_control", _CONTROL),
         Variant("head_only", _OURS),
