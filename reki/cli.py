@@ -9,6 +9,7 @@ from rich.console import Console
 from knowledge.base import RekiError, TerminalError
 from reki.evaluate import cli as evaluate_cli
 from reki.knowledge import cli as knowledge_cli
+from reki.release import cli as release_cli
 
 app = typer.Typer(
     help="REKI: knowledge from an LLM as features, kept fresh by streams.",
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.add_typer(knowledge_cli.app, name="knowledge")
 app.add_typer(evaluate_cli.app, name="evaluate")
+app.add_typer(release_cli.app, name="release")
 User = Annotated[str, typer.Argument(help="The user's id.")]
 
 

@@ -1,0 +1,37 @@
+"""The command `reki release`. Light: what a subcommand needs is imported when it runs."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Releases: the trained networks with everything that belongs to them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+Name = Annotated[str, typer.Argument(help="Its id, the beginning of one, or a folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+@app.command(name="list")
+def list_(json: AsJson = False) -> None:
+    """List the releases of this clone: when made, how good, and which slot of a running stack holds which."""
+    from reki.release.listing import run
+
+    run(json)
+
+
+@app.command()
+def show(name: Name) -> None:
+    """Print a release's model card, in Markdown: data, metrics, knowledge provenance, sizes, layout."""
+    from reki.release.card import run
+
+    run(name)
+
+
+@app.command()
+def diff(old: Name, new: Name, json: AsJson = False) -> None:
+    """Say what differs between two releases, and what a change from one to the other needs."""
+    from reki.release.diff import run
+
+    run(old, new, json)
