@@ -194,7 +194,7 @@ def vectors_of(material: Material) -> dict[str, np.ndarray]:
 
 
 def unchanged_share(store: RecordedStore, users: Iterable[str]) -> dict[str, float | int]:
-    """How many factor texts of recorded refreshes are word for word those before: they were all written anew."""
+    """How many factor texts of recorded refreshes, written with sight of those before, are word for word the same."""
     same = total = 0
     for user_id in users:
         own = store.refreshes(user_id)
