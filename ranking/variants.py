@@ -70,7 +70,10 @@ VARIANTS: dict[str, Variant] = {
     variant.name: variant
     for variant in (
         Variant("plain"),
-        Variant("strong", _STRONG, history=LONG),
+        # With attention over 50 entries DIN is worse on validation (0.766 for 0.774, docs/results/ideas.md).
+        Variant("strong", _STRONG),
+        Variant("strong_long", _STRONG, history=LONG),
+        Variant("strong_level", _BASE),
         Variant("kar", summaries=True),
         Variant("title_text", _TITLE, factors=len(TITLE_FACTORS)),
         Variant("collab", _COLLAB),
