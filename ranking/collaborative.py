@@ -61,7 +61,8 @@ def told_tastes(item_vec: Tensor, factors: Tensor, usual: Tensor) -> Tensor:
     """
     vec, weight = item_vec.flatten(1), usual[:, 1:] ** 2
     strength = _RIDGE * weight.mean() * torch.eye(vec.shape[1])
-    return torch.linalg.solve(vec.T @ (vec * weight) + strength, vec.T @ (factors * weight))
+    told: Tensor = torch.linalg.solve(vec.T @ (vec * weight) + strength, vec.T @ (factors * weight))
+    return told
 
 
 def anchor_likeness(vectors: Tensor, vocabulary: Mapping[str, int], anchors: Sequence[str]) -> Tensor:

@@ -1,7 +1,7 @@
 """Training of one ranker: masks at random, early stopping on the validation users' AUC."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,7 +102,7 @@ def fit(
     return best, best_epoch + 1
 
 
-def _swap(weights: list[Tensor], averaged: list[Tensor]) -> None:
+def _swap(weights: Sequence[Tensor], averaged: Sequence[Tensor]) -> None:
     for weight, average in zip(weights, averaged, strict=True):
         weight.data, average.data = average.data, weight.data
 
@@ -124,7 +124,7 @@ def predict(ranker: Ranker, hein: Hein | None, inputs: Inputs, numbers: Ints) ->
     ranker.eval()
     parts = []
     with torch.inference_mode():
-        for chunk in torch.from_numpy(numbers).split(_SCORE_ROWS):
+        for chunk in torch.split(torch.from_numpy(numbers), _SCORE_ROWS):
             parts.append(_logits(ranker, inputs, _batch(inputs, hein, chunk), chunk))
     return torch.cat(parts).numpy()
 

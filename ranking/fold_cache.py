@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -48,13 +47,12 @@ def read(path: Path) -> "FoldMaterial":
     """Read what `write` wrote."""
     from ranking.fold import FoldMaterial  # the two modules need each other
 
-    with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call] # safetensors has no types
+    with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["about"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     ids = {name.removeprefix("ids."): tensor for name, tensor in tensors.items() if name.startswith("ids.")}
     ids["hist_index"] = ids["hist_index"].to(torch.int32)
     ids["hist_value"] = ids["hist_value"].float()
-    parts: dict[str, np.ndarray] = {name: tensors[name].numpy() for name in _PARTS}
     return FoldMaterial(
         name=about["name"],
         page_blind=about["page_blind"],
@@ -62,6 +60,8 @@ def read(path: Path) -> "FoldMaterial":
         vocabulary=about["vocabulary"],
         ids=ids,
         columns={n.removeprefix("columns."): t for n, t in tensors.items() if n.startswith("columns.")},
+        train=tensors["train"].numpy(),
+        valid=tensors["valid"].numpy(),
+        test=tensors["test"].numpy(),
         **{name: tensors[name] for name in _TENSORS},
-        **parts,
     )

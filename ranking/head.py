@@ -134,7 +134,7 @@ class MatchingHead(nn.Module):
         columns = {}
         if {"experienced", "experienced_mean"} & {*groups}:
             columns["experienced"] = cosines = agreement(batch["user_experienced"].float(), item)
-            columns["experienced_mean"] = cosines.unflatten(-1, (2, -1)).mean(-1)
+            columns["experienced_mean"] = torch.stack([side.mean(-1) for side in cosines.chunk(2, dim=-1)], dim=-1)
         if "expected" in groups:
             columns["expected"] = agreement(batch["user_expected"].float(), item)
         if {"neighbourhood", "neighbourhood_mean"} & {*groups}:

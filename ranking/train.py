@@ -96,11 +96,11 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
     standardise(ranker.head, features[torch.from_numpy(parts["train"])])
     report("features", 6, 6)
     ids = made.samples.ids(np.arange(len(made.samples)), index, HISTORY)
-    rows_of = [torch.from_numpy(side) for side in (made.samples.label, made.samples.user, made.samples.item)]
+    label, user, item = map(torch.from_numpy, (made.samples.label, made.samples.user, made.samples.item))
 
     def run(stage: str, network: Ranker, experts: Hein | None, epochs: int) -> dict[str, float]:
         known = features if network.head is not None else None
-        inputs = Inputs(ids, *rows_of, item_vec, users_projected, known)
+        inputs = Inputs(ids, label, user, item, item_vec, users_projected, known)
         settings = FitOptions(epochs=epochs, seed=options.seed)
         auc, epoch = fit(
             network, experts, inputs, parts["train"], parts["valid"], settings, lambda d, t: report(stage, d, t)
