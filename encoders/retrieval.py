@@ -1,7 +1,7 @@
 """Items found for one user of a large catalogue, to be named beside the global shortlist: near, far and fresh.
 
 Near ones are what the user may love, far ones what they may not (and what would surprise), fresh ones what nobody has
-touched for long. Exact search: one matrix product for a batch of users. numpy only.
+touched for long. Exact search. numpy only.
 """
 
 import hashlib
@@ -36,6 +36,7 @@ class Retriever:
         if not len(ids) == len(vectors) == len(touches) == len(first_seen):
             raise ValueError("ids, vectors, touches and first_seen are of the same items")
         self._ids = tuple(ids)
+        self._places = {item_id: place for place, item_id in enumerate(self._ids)}
         self._vectors = unit(vectors.reshape(len(ids), -1).astype(np.float32))
         has_vector = np.abs(self._vectors).sum(axis=1) > 0
         # Far items must be known, or the LLM could only guess about them.
@@ -56,15 +57,19 @@ class Retriever:
     ) -> list[tuple[str, ...]]:
         """For each user at most near + far + fresh items that they have not touched, in an order that tells nothing.
 
+        A user gets the same alone as in a batch, whatever the number of threads: what is found is part of a prompt,
+        and a prompt that differs in one item is paid for again. So no matrix product here, whose last bits depend on
+        both.
+
         `experienced` f32[n, 2, F, d] are the users' vectors. A user without any gets the fresh ones alone.
         """
         sides = unit(experienced.reshape(len(experienced), 2, -1).astype(np.float32))
-        scores = (sides[:, 0] - _DISLIKED_WEIGHT * sides[:, 1]) @ self._vectors.T
-        places = {item_id: place for place, item_id in enumerate(self._ids)}
+        tastes = sides[:, 0] - _DISLIKED_WEIGHT * sides[:, 1]
         found = []
-        for score, side, own in zip(scores, sides, touched, strict=True):
+        for taste, side, own in zip(tastes, sides, touched, strict=True):
+            score = np.einsum("nd,d->n", self._vectors, taste)
             free = np.ones(len(self._ids), dtype=bool)
-            free[[places[item_id] for item_id in own if item_id in places]] = False
+            free[[self._places[item_id] for item_id in own if item_id in self._places]] = False
             chosen: list[int] = []
             wanted = [(self._fresh, fresh, -score), (self._near, near, -score), (self._far, far, score)]
             # Fresh first: they are few, and the nearest of them would else be taken as near.

@@ -61,7 +61,12 @@ class Catalogue:
         return cls(f"{name}-{digits}", anchors, tuple(shortlist), dict(made))
 
     def write(self, path: Path) -> None:
-        """Write the artefact; the file appears whole or not at all. Raises `OSError`."""
+        """Write the artefact; the file appears whole or not at all.
+
+        Raises `TerminalError` (`exists`: a catalogue that answers refer to is never lost) and `OSError`.
+        """
+        if path.exists():
+            raise TerminalError("exists", f"{path} exists already and is left as it is: name another file")
         parts = {
             "format": FORMAT,
             "version": self.version,

@@ -1,7 +1,7 @@
 """What is asked of a knowledge source and what comes back: the same records, whoever answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -33,9 +33,11 @@ class UserRequest:
     builds the same prompt, and the cache answers (window R1). `previous` is the knowledge in force, None for a full
     regeneration; `generation` counts the user's generations and never enters a prompt.
 
-    `retrieved` are catalogue items found for this user (near, far, fresh), best first: this answer, and no other, may
-    name them beside the shortlist. `new_events`: how many of the last entries of `history` the previous knowledge has
-    not seen; it makes the request `incremental`. None = everything is said anew.
+    `retrieved` are items found for this user (near, far, fresh), in an order that tells nothing: this answer, and no
+    other, may name them beside the shortlist. `retrieved_titles` names them (untrusted text) as whoever found them
+    does, so that a retry tells the same; others are looked up with the catalogue's titles. `new_events`: how many of
+    the last entries of `history` the previous knowledge has not seen; it makes the request `incremental`. None =
+    everything is said anew.
     """
 
     user_id: str
@@ -47,6 +49,7 @@ class UserRequest:
     generation: int
     retrieved: tuple[str, ...] = ()
     new_events: int | None = None
+    retrieved_titles: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.new_events is not None and self.new_events < 0:

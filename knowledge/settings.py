@@ -53,6 +53,11 @@ class KnowledgeSettings(BaseModel):
         default=None,
         description="Anchors and shortlist of your items, a JSON file; unset = those of the recorded MovieLens-100K.",
     )
+    catalogue_find_file: Path | None = Field(
+        default=None,
+        description="Items to find some of for each user, named in their prompt beside the shortlist (large "
+        "catalogues): a file of `reki knowledge catalogue --find-file`; unset = none are. Only with REKI_LLM=openai.",
+    )
     knowledge_cache_dir: Path = Field(
         default=Path(".reki/data/answers"), description="Folder of answers already paid for (personal data)."
     )
@@ -83,6 +88,11 @@ class KnowledgeSettings(BaseModel):
     def shortlist_size(self) -> int:
         """How many items the prompt's shortlist holds at most."""
         return self.llm_shortlist or (EMBEDDED_SHORTLIST if self.llm == "embedded" else 300)
+
+    @property
+    def find_file(self) -> Path | None:
+        """Where items are found for each user; None where nobody would be told of them."""
+        return self.catalogue_find_file if self.llm == "openai" else None
 
     @property
     def uses_recorded(self) -> bool:

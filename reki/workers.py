@@ -5,12 +5,15 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from knowledge.base import RekiError, TerminalError
 from knowledge.cache import AnswerCache
 from reki.knowledge.forgetting import UserEraser
 from reki.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from encoders.finder import Finder
 
 WORKERS = ("stream", "refresh")
 
@@ -36,6 +39,7 @@ def refresh(settings: Settings) -> NoReturn:
     from reki.recorded import recorded_store
     from streams.refresh_app import OnlineTitles, RefreshRelease, run
 
+    finder = _finder(settings)  # first: a wrong file is known at once
     release = Release.load(release_path(settings))
     encoder = SentenceEncoder(release.encoder_id, settings.encoders.encoder_batch)
     encoder.encode(["ready"])  # loads the model now: the first user should not wait for it
@@ -46,7 +50,18 @@ def refresh(settings: Settings) -> NoReturn:
     source = open_source(settings.knowledge, titles, store=store)
     needed = RefreshRelease(release.release_id, release.anchors, (len(release.factors), release.dim), condenser)
     scenario = load_scenario(settings.knowledge.scenario)
-    run(settings.streams, settings.feature_repo, needed, source, titles, _answers(settings).forget, scenario)
+    erase = _answers(settings).forget
+    run(settings.streams, settings.feature_repo, needed, source, titles, erase, scenario, finder)
+
+
+def _finder(settings: Settings) -> "Finder | None":
+    """Who finds items for each user, from the file that the settings name; None where nobody would be told of them."""
+    if settings.knowledge.find_file is None:
+        return None
+    from encoders.finder import Finder
+    from encoders.item_index import load_index
+
+    return Finder(load_index(settings.knowledge.find_file))
 
 
 def _answers(settings: Settings) -> UserEraser:

@@ -4,6 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
+from encoders.finder import Finder
 from feature_repo.keys import Keys
 from feature_repo.offline import OfflineBuffer
 from feature_repo.settings import FeatureSettings
@@ -32,12 +33,13 @@ def run(
     titles: OnlineTitles | None = None,
     erase: Erase | None = None,
     scenario: Scenario | None = None,
+    finder: Finder | None = None,
 ) -> NoReturn:
     """Run the refresh worker in this process until SIGTERM or SIGINT.
 
     `titles` is what `source` names catalogue items by; the worker fills it from view `item_profile`. `erase` deletes
     cached LLM answers about a user who was forgotten while an answer was on its way. `scenario` says which fields of
-    items an LLM may be told; None = none.
+    items an LLM may be told; None = none. `finder` finds items of a large catalogue for each user; None = none are.
 
     Beside the refresh service the agents of topics `items` and `profiles` run here: they are slow, and the stream
     worker stays free of what is not behaviour. Exit codes: 0 after an orderly stop, 70 after anything unexpected
@@ -45,7 +47,7 @@ def run(
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    worker = RefreshWorker(settings, features, release, source, titles, erase, scenario)
+    worker = RefreshWorker(settings, features, release, source, titles, erase, scenario, finder)
     # Not the refresh group's name: Faust takes the application's id as the group of its own consumer.
     app = make_app(
         f"{features.namespace}-slow-topics",

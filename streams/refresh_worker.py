@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+from encoders.finder import Finder
 from feature_repo.keys import Keys
 from feature_repo.offline import OfflineBuffer
 from feature_repo.reader import FeatureReader
@@ -61,9 +62,10 @@ class RefreshWorker:
         titles: OnlineTitles | None = None,
         erase: Erase | None = None,
         scenario: Scenario | None = None,
+        finder: Finder | None = None,
     ) -> None:
         self._settings = settings
-        self._scenario = scenario
+        self._scenario, self._finder = scenario, finder
         self._features = features
         self._source = source
         self._titles = OnlineTitles(()) if titles is None else titles
@@ -139,6 +141,7 @@ class RefreshWorker:
             full_every=settings.refresh_full_every,
             full_drift=settings.refresh_full_drift,
             scenario=self._scenario,
+            finder=self._finder,
             clock=SystemClock(),
             io=self._io,
             cpu=self._cpu,

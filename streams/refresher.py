@@ -12,12 +12,13 @@ from typing import Any
 
 from redis import Redis
 
+from encoders.finder import Finder
 from feature_repo.reader import FeatureReader
 from feature_repo.records import EntityWrite, Outcome
 from feature_repo.writer import FeatureWriter
-from knowledge.base import Clock, Knowledge, TerminalError, TransientError, from_micros, micros
+from knowledge.base import Clock, Knowledge, TransientError, micros
 from knowledge.incremental import plan, with_changes
-from knowledge.requests import Extraction, HistoryEntry, KnowledgeSource, NoNewerRecord, UserRequest
+from knowledge.requests import Extraction, KnowledgeSource, NoNewerRecord, UserRequest
 from knowledge.scenario import Scenario
 from streams.control import Slots
 from streams.due import DueSet
@@ -30,6 +31,7 @@ from streams.state import UserState
 from streams.store import StateStore
 from streams.told import ItemTold, items_told
 from streams.user_encoder import Encodable, UserEncoder, expected_items, own_values
+from streams.user_request import entries_until, user_request
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Refresher:
     `io` runs everything that talks to the stores (one thread: the writer and the state store have one caller), `cpu`
     runs the encoder, so that an encoding does not hold up the stores. `announce` publishes a feature update and
     returns when the broker has it. With a `scenario`, what it lists of an item's fields is told beside the item's title
-    (to LLMs whose limits leave room for it).
+    (to LLMs whose limits leave room for it). With a `finder`, each request offers the items found for its user.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Refresher:
         faults: Faults | None = None,
         full_drift: float = 0.0,
         scenario: Scenario | None = None,
+        finder: Finder | None = None,
     ) -> None:
         self._redis = redis
         self._slots = slots
@@ -102,7 +105,7 @@ class Refresher:
         self._source = source
         self._announce = announce
         self._full_every, self._full_drift = full_every, full_drift
-        self._scenario = scenario
+        self._scenario, self._finder = scenario, finder
         self._clock = clock
         self._faults = faults or Faults()
         self._io = io
@@ -127,7 +130,7 @@ class Refresher:
             if look.end is not None:
                 return Refreshed(look.end, request)
         try:
-            extraction = await self._source.user(self._user_request(request, look))
+            extraction = await self._source.user(await self._found(self._user_request(request, look)))
         except NoNewerRecord as none:
             await self.fail(request, none.reason)
             return Refreshed(RefreshEnd.NO_NEWER_RECORD, request)
@@ -161,12 +164,7 @@ class Refresher:
         return _Look(state, previous, items_told(self._reader, seen, self._scenario))
 
     def _user_request(self, request: RefreshRequest, look: _Look) -> UserRequest:
-        entries = [entry for entry in look.state.ring if entry.rev <= request.source_rev]
-        if not entries:
-            raise TerminalError(
-                "history_gone",
-                f"the ring no longer holds any of the first {request.source_rev} events; a newer request will follow",
-            )
+        entries = entries_until(look.state, request.source_rev)
         generation = look.state.generation + 1
         seen = 0 if look.previous is None else look.previous.source_rev
         planned = plan(
@@ -180,27 +178,14 @@ class Refresher:
             full_drift=self._full_drift,
         )
         log.debug("generation %d: %s", generation, planned.reason)
-        return UserRequest(
-            user_id=request.user_id,
-            profile=dict(look.state.profile),
-            history=tuple(
-                HistoryEntry(
-                    item_id=entry.item_id,
-                    title=told.title,
-                    value=entry.value,
-                    polarity=entry.polarity,
-                    occurred_at=from_micros(entry.occurred_at),
-                    facts=told.facts,
-                )
-                for entry in entries
-                for told in [look.told.get(entry.item_id) or ItemTold(f"item {entry.item_id}")]
-            ),
-            source_rev=request.source_rev,
-            source_through=from_micros(max(entry.occurred_at for entry in entries)),
-            previous=None if planned.full else look.previous,
-            generation=generation,
-            new_events=planned.new_events,
-        )
+        previous = None if planned.full else look.previous
+        return user_request(look.state, request.source_rev, look.told, previous, planned.new_events)
+
+    async def _found(self, question: UserRequest) -> UserRequest:
+        """With the items found for this user; of a large catalogue that is no work for the event loop."""
+        if self._finder is None:
+            return question
+        return await asyncio.get_running_loop().run_in_executor(self._cpu, self._finder.found, question)
 
     async def _write(self, request: RefreshRequest, state: UserState, extraction: Extraction) -> Refreshed:
         """Online rows, offline rows, announcement, state: in this order, so that a crash anywhere repeats the rest.

@@ -57,7 +57,7 @@ def user_prompt(
     if retrieved:
         own += [
             f"Found for this person, id and title (may be named like {scenario.plural} of the shortlist):",
-            *titled(retrieved, titles, limits),
+            *titled(retrieved, {**titles, **request.retrieved_titles}, limits),
         ]
     shared = _shared_part(scenario, catalogue, titles, limits)
     return build_prompt(shared, own, schema, f"{scenario.name}-{USER_TEMPLATE}")
@@ -71,7 +71,8 @@ def retrieved_items(
     Whoever reads the answer allows `catalogue.with_retrieved(...)` of them.
     """
     taken = {*catalogue.shortlist, *(entry.item_id for entry in request.history)}
-    offered = [item_id for item_id in dict.fromkeys(request.retrieved) if item_id in titles and item_id not in taken]
+    named = (item_id for item_id in request.retrieved if item_id in titles or item_id in request.retrieved_titles)
+    offered = [item_id for item_id in dict.fromkeys(named) if item_id not in taken]
     return tuple(offered[: limits.retrieved_items])
 
 

@@ -32,7 +32,8 @@ def generate(
         bool, typer.Option("--training-split", help="With --from: only the events that training may show an LLM.")
     ] = False,
     find: Annotated[
-        bool, typer.Option("--find", help="Individual users: offer up to 60 items found for each (large catalogues).")
+        bool,
+        typer.Option("--find", help="Individual users: offer up to 60 items found for each (large catalogues)."),
     ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Collective: replace users' individual knowledge as well.")
@@ -133,6 +134,27 @@ def discover(
     from reki.knowledge.discovering import run
 
     run(scenario, sample, out or Path(f"{scenario}.toml"))
+
+
+@app.command()
+def catalogue(
+    out: Annotated[Path, typer.Option("--out", help="The new file, .json.")],
+    folder: From = None,
+    name: Annotated[str, typer.Option(help="First part of the catalogue's version; the file's name if empty.")] = "",
+    anchors: Annotated[int, typer.Option(min=1, help="How many items are valued by every user.")] = 40,
+    shortlist: Annotated[int, typer.Option(min=1, help="How many may be named as likes and dislikes.")] = 300,
+    find_file: Annotated[
+        Path | None,
+        typer.Option("--find-file", help="Also write what items are found from for each user (large catalogues)."),
+    ] = None,
+    reviewed: Annotated[
+        Path | None, typer.Option("--reviewed", help="Ids, one a line: only these may be anchors or in the shortlist.")
+    ] = None,
+) -> None:
+    """Choose anchors and shortlist from your items and who touched them, and write the catalogue file."""
+    from reki.knowledge.cataloguing import Asked, run
+
+    run(Asked(out, folder, name, anchors, shortlist, find_file, reviewed))
 
 
 @app.command()

@@ -30,8 +30,8 @@ from reki.knowledge.subjects import Subject, UserSubject
 from reki.settings import Settings
 
 if TYPE_CHECKING:
+    from encoders.finder import Finder
     from reki.knowledge.feast import Feast
-    from reki.knowledge.finding import Finder
     from streams.release_parts import RefreshRelease
 
 Kind = Literal["users", "items"]
@@ -70,8 +70,12 @@ def generate(wish: Wish, console: Console | None = None) -> int:
         raise TerminalError("bad_option", "--k, --budget, --recluster and --replace go with --mode collective")
     with opened(wish.folder, wish.training_split) as world:
         ids = chosen(world, wish)
-        release = _release(world, console) if world.is_online and not (wish.dry_run and not wish.find) else None
-        finder = _finder(world, wish, release) if wish.find else None
+        find_file = world.settings.knowledge.find_file
+        needs_release = not wish.dry_run or (wish.find and find_file is None)
+        release = _release(world, console) if world.is_online and needs_release else None
+        # Where the refresh worker finds items for users, so does a bulk run: both ask the same.
+        finds = wish.find or (wish.kind == "users" and find_file is not None)
+        finder = _finder(world, wish, release) if finds else None
         if wish.dry_run:
             _dry_run(wish, world, ids, finder, console)
             return 0
@@ -105,15 +109,20 @@ def _subjects(world: Opened, wish: Wish, ids: Sequence[str], finder: "Finder | N
         yield from world.subjects.items(ids)
     else:
         users = world.subjects.users(ids)
-        yield from users if finder is None else finder.found_for(users)
+        if finder is None:
+            yield from users
+        else:
+            from reki.knowledge.finding import found_for
+
+            yield from found_for(finder, users)
 
 
 def _finder(world: Opened, wish: Wish, release: "RefreshRelease | None") -> "Finder":
     if wish.kind == "items":
         raise TerminalError("bad_option", "--find goes with users: nothing is expected of items")
-    from reki.knowledge.finding import Finder
+    from reki.knowledge.finding import open_finder
 
-    return Finder(world.subjects, world.settings.encoders, release)
+    return open_finder(world.subjects, world.settings, release)
 
 
 def _purpose(wish: Wish) -> str:
@@ -134,8 +143,7 @@ def _feast(settings: Settings, release: "RefreshRelease") -> "Feast":
 
 def _dry_run(wish: Wish, world: Opened, ids: Sequence[str], finder: "Finder | None", console: Console) -> None:
     settings, plan = world.settings, Plan()
-    titles = finder.titles if finder else None
-    source = world.source(settings, CountingClient(settings.knowledge, plan), titles)
+    source = world.source(settings, CountingClient(settings.knowledge, plan))
     asyncio.run(make_plan(_subjects(world, wish, ids, finder), source, plan))
     lines = report(plan, settings.knowledge, _purpose(wish), wish.prices, world.store().folder)
     console.print(f"{len(ids):,} {wish.kind}, {settings.knowledge.model_name}; nothing is asked:", soft_wrap=True)
@@ -154,7 +162,7 @@ async def _run(
     feast: "Feast | None",
     console: Console,
 ) -> tuple[Tally, Meter]:
-    source, tally = world.source(settings, client, finder.titles if finder else None), Tally()
+    source, tally = world.source(settings, client), Tally()
 
     async def ask(subject: Subject) -> Extraction:
         if isinstance(subject, UserSubject):

@@ -11,18 +11,17 @@ from feast.infra.key_encoding_utils import deserialize_entity_key
 from feature_repo.keys import KEY_VERSION, Keys
 from feature_repo.reader import FeatureReader
 from feature_repo.schema import JOIN_KEYS
-from knowledge.base import ItemProfile, from_micros, is_id
-from knowledge.requests import HistoryEntry, UserRequest
+from knowledge.base import ItemProfile, is_id
 from knowledge.scenario import Scenario
 from reki.knowledge.subjects import ItemSubject, UserSubject, in_order
 from streams.control import Slots
 from streams.knowledge_rows import Floats
 from streams.redis_calls import redis_errors
 from streams.release_parts import RefreshRelease
-from streams.state import UserState
 from streams.store import StateStore
-from streams.told import ItemTold, items_told
+from streams.told import items_told
 from streams.user_encoder import UserEncoder
+from streams.user_request import user_request
 
 _CHUNK = 200
 
@@ -68,7 +67,7 @@ class OnlineSubjects:
             seen = list({entry.item_id for state in states for entry in state.ring})
             told = items_told(self._reader, seen, self._scenario)
             for state in states:
-                yield UserSubject(user_request(state, told), state.epoch)
+                yield UserSubject(user_request(state, state.rev, told), state.epoch)
 
     def items(self, ids: Sequence[str]) -> Iterator[ItemSubject]:
         """Profiles as they stand in view `item_profile`."""
@@ -109,30 +108,6 @@ class OnlineSubjects:
 
 
 _ENTITY = {join_key: entity for entity, join_key in JOIN_KEYS.items()}
-
-
-def user_request(state: UserState, told: Mapping[str, ItemTold]) -> UserRequest:
-    """The request for a full generation from everything in the ring."""
-    return UserRequest(
-        user_id=state.user_id,
-        profile=dict(state.profile),
-        history=tuple(
-            HistoryEntry(
-                item_id=entry.item_id,
-                title=item.title,
-                value=entry.value,
-                polarity=entry.polarity,
-                occurred_at=from_micros(entry.occurred_at),
-                facts=item.facts,
-            )
-            for entry in state.ring
-            for item in [told.get(entry.item_id) or ItemTold(f"item {entry.item_id}")]
-        ),
-        source_rev=state.rev,
-        source_through=from_micros(max(entry.occurred_at for entry in state.ring)),
-        previous=None,
-        generation=state.generation + 1,
-    )
 
 
 def _chunks(values: Sequence[str], size: int) -> Iterator[list[str]]:

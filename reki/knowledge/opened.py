@@ -37,13 +37,11 @@ class Opened:
         catalogue = chosen_catalogue(self.settings.knowledge.catalogue_file)
         return self.subjects.titles(list(dict.fromkeys([*catalogue.anchors, *catalogue.shortlist])))
 
-    def source(
-        self, settings: Settings, client: Llm | None = None, titles: Mapping[str, str] | None = None
-    ) -> KnowledgeSource:
-        """Who answers; `client` is asked instead of the settings' server. `titles`: of more than the catalogue's."""
+    def source(self, settings: Settings, client: Llm | None = None) -> KnowledgeSource:
+        """Who answers; `client` is asked instead of the settings' server."""
         knowledge = settings.knowledge
         store = recorded_store(settings.ranking.movielens_dir) if knowledge.uses_recorded else None
-        return open_source(knowledge, self.titles() if titles is None else titles, store=store, client=client)
+        return open_source(knowledge, self.titles(), store=store, client=client)
 
 
 def knowledge_store(settings: Settings) -> KnowledgeStore:

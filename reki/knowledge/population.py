@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from encoders.experienced import experienced_many
+from encoders.finder import history_events
 from encoders.history import effective
 from encoders.representation import title_representation, user_representation
 from encoders.settings import EncoderSettings
-from knowledge.base import Polarity, TerminalError, micros
+from knowledge.base import TerminalError
 from knowledge.collective import ClusterMember
 from knowledge.requests import UserRequest, effective_history
 from reki.knowledge.subjects import Subjects, UserSubject
@@ -20,16 +21,6 @@ if TYPE_CHECKING:
     from streams.release_parts import RefreshRelease
 
 Vectors = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class _Event:
-    item_id: str
-    value: float
-    polarity: Polarity
-    occurred_at: int
-    offset: int
-    rev: int
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,7 @@ class ItemSpace:
 
     def experienced(self, requests: Sequence[UserRequest]) -> Vectors:
         """Users' experienced vectors f32[n, 2, F, d]."""
-        return experienced_many([effective(_events(one)) for one in requests], self.vectors, self.shape)
+        return experienced_many([effective(history_events(one)) for one in requests], self.vectors, self.shape)
 
 
 @dataclass(frozen=True)
@@ -132,11 +123,3 @@ def _titles(subjects: Subjects, ids: Sequence[str], settings: EncoderSettings) -
     if profiles:
         rows = list(title_representation(profiles, encoder, EncodingCache(settings.encodings_dir)))
     return encoder.encoder_id, {one.item_id: row for one, row in zip(profiles, rows, strict=True)}
-
-
-def _events(request: UserRequest) -> list[_Event]:
-    first = request.source_rev - len(request.history) + 1
-    return [
-        _Event(entry.item_id, entry.value, entry.polarity, micros(entry.occurred_at), -1, rev)
-        for rev, entry in enumerate(request.history, start=first)
-    ]
