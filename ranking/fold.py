@@ -96,13 +96,24 @@ def build_fold(
         path = Path(cache_folder) / f"fold-{fold}{'-page-blind' if page_blind else ''}-{key}.safetensors"
         if path.exists():
             return fold_cache.read(path)
-    material = _build(Sources.load(data_folder), Path(encodings_folder), fold, page_blind, dim)
+    material = build_material(Sources.load(data_folder), Path(encodings_folder), fold, page_blind, dim)
     if path is not None:
         fold_cache.write(path, material)
     return material
 
 
-def _build(sources: Sources, encodings: Path, fold: Fold, page_blind: bool, dim: int) -> FoldMaterial:
+def build_material(
+    sources: Sources,
+    encodings: Path,
+    fold: Fold,
+    page_blind: bool = False,
+    dim: int = 16,
+    controls: bool = True,
+) -> FoldMaterial:
+    """A fold's material from `sources`, whose knowledge may be another than the recorded one.
+
+    Without `controls` the columns `control_...` and `title_...` are missing: half of the time.
+    """
     split = fold_users(sources.data, fold)
     anchors = sources.store.catalogue.anchors
     scenario = load_scenario("films")
@@ -111,8 +122,6 @@ def _build(sources: Sources, encodings: Path, fold: Fold, page_blind: bool, dim:
         return build_samples(sources.data, known, anchors, scenario, RING, page_blind)
 
     samples = rows(sources.store.users())
-    control = rows(_others(sources, split))
-    control = replace(samples, likes=control.likes, anchors=control.anchors)
     texts = encode_texts(sources, samples.users, encodings)
     space = item_space(texts.items, dim)
     vocabulary = sources.vocabulary(split.train)
@@ -123,14 +132,19 @@ def _build(sources: Sources, encodings: Path, fold: Fold, page_blind: bool, dim:
     )
     head = MatchingHead(shape)
     set_anchors(head, sources, split.train, vocabulary, space)
-    title = item_space(encode_titles(sources, encodings), dim)
-    title_head = MatchingHead(replace(shape, factors=len(TITLE_FACTORS)))
+    if controls:
+        swapped = rows(_others(sources, split))
+        swapped = replace(samples, likes=swapped.likes, anchors=swapped.anchors)
+        title = item_space(encode_titles(sources, encodings), dim)
+        title_head = MatchingHead(replace(shape, factors=len(TITLE_FACTORS)))
 
     columns: Columns = {}
     for users in without_own_ratings(head, sources, split.train, (*split.valid, *split.test), vocabulary, space):
         numbers = samples.of(users)
         fill(columns, head, samples, space, index, numbers, HISTORY, head.groups)
-        fill(columns, head, control, space, index, numbers, HISTORY, _CONTROL, "control_")
+        if not controls:
+            continue
+        fill(columns, head, swapped, space, index, numbers, HISTORY, _CONTROL, "control_")
         title_head.load_state_dict(head.state_dict() | _own(title_head))
         fill(columns, title_head, samples, title, index, numbers, HISTORY, _TITLE, "title_")
 
@@ -199,12 +213,14 @@ def _key(data: Path, fold: str, page_blind: bool, dim: int) -> str:
         "sources",
         "split",
     )
-    knowledge = sorted((room.parent / "knowledge" / "data").rglob("*.json*"))
+    knowledge = sorted((room.parent / "knowledge" / "data" / "ml-100k").glob("*.json*"))
+    encoding = ("condense", "expected", "experienced", "hein", "history", "statistics")
     content = hashlib.sha256(f"{fold} {page_blind} {dim} {resolve_encoder_id()}".encode())
     for file in [
         *sorted(p for p in data.glob("*") if p.is_file()),
         *knowledge,
         *(room / f"{name}.py" for name in code),
+        *(room.parent / "encoders" / f"{name}.py" for name in encoding),
     ]:
         content.update(hashlib.sha256(file.read_bytes()).digest())
     return content.hexdigest()[:12]
