@@ -173,14 +173,13 @@ def load_sample() -> None:
     Raises `TerminalError` (`not_up`, `no_release`, `no_data`), `TransientError` where a store is away.
     """
     from reki.demo.screen import Screen
-    from reki.workers import release_path
+    from reki.up import release_or_train
 
-    settings = reachable_settings()
-    path = release_path(settings)
+    settings, screen = reachable_settings(), Screen()
+    path = release_or_train(settings, screen)
     from ranking.release import Release  # loads torch: after all that may be wrong already
     from reki.loading import Sample, load_into
 
-    screen = Screen()
     with screen.stage("MovieLens-100K and its recorded knowledge"):
         sample = Sample.load(settings.ranking.movielens_dir)
         release = Release.load(path)

@@ -36,7 +36,7 @@ def run(detach: bool = False, stores: bool = False) -> None:
     screen = Screen()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        release = None if stores else _release(settings, screen)
+        release = None if stores else release_or_train(settings, screen)
     except KeyboardInterrupt:
         screen.line("stopped; nothing is left running")
         return
@@ -51,7 +51,7 @@ def run(detach: bool = False, stores: bool = False) -> None:
         screen.line(stack.broker_note)
     try:
         _start(stack, screen, release, detach)
-        _say_where(stack.settings, screen)
+        _say_where(stack.settings, screen, stores)
         if release is not None and _is_empty(stack.settings):
             screen.line(
                 "The stores are empty: `reki load-sample` fills them with MovieLens-100K and its recorded knowledge."
@@ -70,7 +70,7 @@ def run(detach: bool = False, stores: bool = False) -> None:
         raise
 
 
-def _release(settings: Settings, screen: Screen) -> Path:
+def release_or_train(settings: Settings, screen: Screen) -> Path:
     """The release in use; where there is none, and none is named, the sample's: trained now."""
     try:
         return release_path(settings)
@@ -101,6 +101,12 @@ def refuse_second() -> None:
     """Raise `TerminalError` (`already_up`) if a stack of this clone is up: both would use the clone's ports."""
     for command, run_dir in run_dirs().items():
         if control.is_up(run_dir):
+            if "triton" not in {one.name for one in control.status(run_dir)}:
+                raise TerminalError(
+                    "already_up",
+                    "the stores of this clone are up alone (`reki up --stores`): `reki down` stops them, and `reki up` "
+                    "then starts all, with what is in them",
+                )
             raise TerminalError("already_up", f"the stack of `{command}` is up in this clone: `reki down` stops it")
 
 
@@ -161,14 +167,17 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _say_where(settings: Settings, screen: Screen) -> None:
+def _say_where(settings: Settings, screen: Screen, stores: bool) -> None:
     rows = [
         ("Kafka", settings.streams.kafka_bootstrap),
         ("Redis", settings.feature_repo.redis_url),
-        ("LLM", settings.knowledge.llm_base_url or settings.knowledge.llm),
-        ("Triton", f"{settings.serving.triton_grpc_url} (gRPC), {settings.serving.triton_http_url}"),
         ("Feast", str(settings.feature_repo.feast_repo)),
     ]
+    if not stores:
+        rows += [
+            ("LLM", settings.knowledge.llm_base_url or settings.knowledge.llm),
+            ("Triton", f"{settings.serving.triton_grpc_url} (gRPC), {settings.serving.triton_http_url}"),
+        ]
     screen.table("Where things are", ("what", "address"), rows)
 
 
