@@ -1,7 +1,6 @@
 """The LLM client: any OpenAI-compatible server, bounded in calls, waiting, time, size and stubbornness."""
 
 import asyncio
-import hashlib
 import json
 import random
 from typing import Any
@@ -9,15 +8,17 @@ from urllib.parse import urlsplit
 
 import openai
 
+from knowledge.answer_key import answer_key
 from knowledge.answers import Answer
 from knowledge.base import Clock, RekiError, SystemClock, TerminalError, TransientError
 from knowledge.breaker import CircuitBreaker
-from knowledge.completion import Completion, fetch
+from knowledge.completion import Completion, fetch, server
 from knowledge.limit import Limiter
 from knowledge.meter import Meter, Usage
 from knowledge.prompts import Message, Prompt
 from knowledge.schema import is_strict, violations
 from knowledge.settings import KnowledgeSettings
+from knowledge.text import without_surrogates
 
 _LONGEST_PAUSE_S = 30.0
 # Trying again at once is pointless: the deadline is over, or only a person can mend it.
@@ -35,6 +36,7 @@ class LlmClient:
         self.breaker = CircuitBreaker(
             clock or SystemClock(), settings.llm_breaker_failures, settings.llm_breaker_open_s
         )
+        self.trouble: TransientError | None = None  # the last call's, until one is answered
         self._settings = settings
         self._limiter = Limiter(settings.llm_concurrency, settings.llm_queue)
         # One time budget and one retry rule, ours: the library's own would multiply them. A proxy from the
@@ -72,14 +74,8 @@ class LlmClient:
             raise
 
     def cache_key(self, prompt: Prompt) -> str:
-        """What the answer depends on: model, messages, schema, template and sampling. 64 hexadecimal digits."""
-        parts = [
-            self._settings.model_name,
-            prompt.hash,
-            self._settings.llm_temperature,
-            self._settings.llm_max_tokens,
-        ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        """What the answer depends on, see `answer_key`."""
+        return answer_key(self._settings, prompt)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -149,17 +145,22 @@ class LlmClient:
                 completion = await fetch(self._openai, body, self._settings.llm_max_body_bytes, max(left, 0.001))
         except TimeoutError:
             self.breaker.failed("llm_timeout")
-            raise TransientError(
-                "llm_timeout", f"no answer from the LLM server within {self._settings.llm_deadline_s:g} s"
-            ) from None
+            within = f"within {self._settings.llm_deadline_s:g} s"
+            self.trouble = TransientError(
+                "llm_timeout", f"no answer from {server(self._settings.llm_base_url)} {within}"
+            )
+            raise self.trouble from None
         except TransientError as error:
+            self.trouble = error
             if error.reason != "llm_busy":  # a busy server is alive, and says when to come back
                 self.breaker.failed(error.reason)
             raise
         except TerminalError:
             self.breaker.succeeded()
+            self.trouble = None
             raise
         self.breaker.succeeded()
+        self.trouble = None
         tokens = completion.tokens
         usage.tokens_in += tokens.prompt_tokens
         usage.tokens_cached += tokens.cached
@@ -188,7 +189,7 @@ def _read(completion: Completion, prompt: Prompt) -> tuple[dict[str, Any] | None
     if not choice.message.content:
         return None, "it was empty"
     try:
-        data = json.loads(choice.message.content)
+        data = without_surrogates(json.loads(choice.message.content))
     except (ValueError, RecursionError):
         return None, "it was not JSON"
     found = violations(data, prompt.schema)

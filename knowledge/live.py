@@ -3,13 +3,13 @@
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Protocol
 
 from knowledge.answers import Answer, ReadAnswer, read_factors, read_user
-from knowledge.base import Clock, ItemProfile, Knowledge, KnowledgeMode, SystemClock, TransientError
+from knowledge.base import Clock, ItemProfile, Knowledge, KnowledgeMode, SystemClock, TerminalError, TransientError
 from knowledge.cache import AnswerCache, CachedAnswer
-from knowledge.catalogue import Catalogue
+from knowledge.catalogue import RECORDED_CATALOGUE_VERSION, Catalogue
 from knowledge.echo import EchoCheck
 from knowledge.incremental import with_changes
 from knowledge.meter import Meter
@@ -18,6 +18,7 @@ from knowledge.prompts import Limits, Prompt, item_prompt, retrieved_items, user
 from knowledge.requests import Extraction, UserRequest
 from knowledge.scenario import Scenario
 from knowledge.schema import violations
+from knowledge.text import is_blank
 
 NO_CATALOGUE = "none"  # items' texts depend on no catalogue
 
@@ -72,11 +73,8 @@ class LiveSource:
 
     async def user(self, request: UserRequest) -> Extraction:
         """Factor texts and expectations from one call, or from the cache if this prompt was answered before."""
-        async with self._looking:
-            # A copy, from a thread: the titles may come from a store, and more of them at any moment. Prompt and
-            # reader of the answer must know the same items.
-            titles = await asyncio.to_thread(dict, self._titles)
-        catalogue = self._catalogue.known(titles)
+        titles = await self._told()
+        catalogue = known(self._catalogue, titles)
         prompt = user_prompt(self._scenario, catalogue, titles, request, self._limits)
         touched = {entry.item_id for entry in request.history}
         retrieved = retrieved_items(catalogue, titles, request, self._limits)
@@ -91,8 +89,6 @@ class LiveSource:
             kept=request.previous.factors if request.incremental and request.previous is not None else None,
             retrieved=retrieved,
         )
-        if called:
-            await self._keep(key, answer, content, "user", request.user_id)
         knowledge = Knowledge(
             entity="user",
             entity_id=request.user_id,
@@ -103,17 +99,19 @@ class LiveSource:
             source_through=request.source_through,
             **_provenance(answer, prompt),
         )
+        if called:  # after the record: an answer of which none can be made must not come back from the cache
+            await self._keep(key, answer, content, "user", request.user_id)
         return Extraction(with_changes(knowledge, request.previous), key, called)
 
     async def item(self, profile: ItemProfile) -> Extraction:
-        """Factor texts of one item."""
+        """Factor texts of one item; raises `TerminalError` (`no_title`) rather than ask about nothing."""
+        if is_blank(profile.title):
+            raise TerminalError("no_title", f"item {profile.item_id} has no title: nothing can be asked about it")
         prompt = item_prompt(self._scenario, profile, self._limits)
         answer, key, called = await self._ask(prompt, "item")
         factors, repairs = read_factors(
             answer.data, self._scenario, self._limits, echo=_echo_check(prompt, {profile.item_id})
         )
-        if called:
-            await self._keep(key, answer, ReadAnswer(factors, None, repairs), "item")
         knowledge = Knowledge(
             entity="item",
             entity_id=profile.item_id,
@@ -122,11 +120,21 @@ class LiveSource:
             source_rev=0,
             **_provenance(answer, prompt),
         )
+        if called:
+            await self._keep(key, answer, ReadAnswer(factors, None, repairs), "item")
         return Extraction(knowledge, key, called)
 
     async def close(self) -> None:
         """Close the client."""
         await self._client.close()
+
+    async def _told(self) -> dict[str, str]:
+        """The titles now."""
+        async with self._looking:
+            # A copy, from a thread: the titles may come from a store, and more of them at any moment. Prompt and
+            # reader of the answer must know the same items.
+            titles = await asyncio.to_thread(dict, self._titles)
+        return {item_id: title for item_id, title in titles.items() if not is_blank(title)}
 
     async def _ask(self, prompt: Prompt, purpose: str) -> tuple[CachedAnswer, str, bool]:
         """(answer, its name in the cache, whether it cost a call)."""
@@ -166,6 +174,20 @@ class LiveSource:
                 self._cache.put(key, answer)
             if user_id:
                 self._index.add(user_id, key)
+
+
+def known(catalogue: Catalogue, titles: Container[str]) -> Catalogue:
+    """`Catalogue.known`, whose error says whose items they are where nobody named a catalogue."""
+    try:
+        return catalogue.known(titles)
+    except TerminalError as error:
+        if not catalogue.version.startswith(RECORDED_CATALOGUE_VERSION):
+            raise
+        raise TerminalError(
+            error.reason,
+            f"no titles for the items of catalogue {catalogue.version}, which are MovieLens-100K's: name a catalogue "
+            "of your own items in REKI_CATALOGUE_FILE (`reki knowledge catalogue` makes one)",
+        ) from None
 
 
 def _echo_check(prompt: Prompt, ids: set[str]) -> EchoCheck:

@@ -7,6 +7,7 @@ chat template or a JSON reader would take for structure.
 import json
 import re
 import unicodedata
+from typing import Any
 
 # Without a dot or a name, too: a cut address still names somebody.
 _EMAIL = re.compile(r"[^\s@\"()\u2039\u203a]*@[^\s@\"()\u2039\u203a]+")
@@ -37,6 +38,27 @@ def clean(text: str, limit: int, forbidden: str = "") -> str:
 def quoted(text: str, limit: int, forbidden: str = "") -> str:
     """`clean` text as a JSON string, quotes included."""
     return json.dumps(clean(text, limit, forbidden), ensure_ascii=False)
+
+
+def one_line(text: str, limit: int) -> str:
+    """A stranger's words for a log or a message: at most `limit` characters, one line, all of them printable."""
+    return " ".join("".join(_visible(character) for character in text[: 4 * limit]).split())[:limit]
+
+
+def without_surrogates(data: Any) -> Any:  # noqa: ANN401 - JSON
+    """JSON data whose texts can be written as UTF-8: JSON may spell half a character, and no file takes one."""
+    if isinstance(data, str):
+        return data.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(data, list):
+        return [without_surrogates(part) for part in data]
+    if isinstance(data, dict):
+        return {without_surrogates(name): without_surrogates(part) for name, part in data.items()}
+    return data
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to see in `text`."""
+    return not any(character.isprintable() and not character.isspace() for character in text)
 
 
 def _visible(character: str) -> str:

@@ -10,9 +10,12 @@ from knowledge.base.clock import require_aware
 from knowledge.base.ids import EntityId
 
 SCHEMA_VERSION = 1
+# What every store, file format and JSON reader holds exactly.
+MOST = 2**53 - 1
 
 # Strict: "5" and true are no numbers.
 Number = Annotated[FiniteFloat, Strict()]
+Weight = Annotated[FiniteFloat, Field(gt=0)]
 UtcDatetime = Annotated[AwareDatetime, AfterValidator(require_aware)]
 
 
@@ -83,9 +86,9 @@ class Expectations(_Record):
 
     likes: tuple[EntityId, ...] = ()
     dislikes: tuple[EntityId, ...] = ()
-    anchors: dict[EntityId, float] = Field(default_factory=dict)
+    anchors: dict[EntityId, FiniteFloat] = Field(default_factory=dict)
     # Left out where empty: every user's row would carry it.
-    weights: dict[EntityId, Annotated[float, Field(gt=0)]] = Field(default_factory=dict, exclude_if=lambda w: not w)
+    weights: dict[EntityId, Weight] = Field(default_factory=dict, exclude_if=lambda w: not w)
 
 
 class Knowledge(_Record):
@@ -99,15 +102,17 @@ class Knowledge(_Record):
     model: str
     template_version: str
     catalogue_version: str
-    source_rev: int = Field(ge=0, description="How many of the user's events it has seen; 0 for items.")
+    source_rev: int = Field(ge=0, le=MOST, description="How many of the user's events it has seen; 0 for items.")
     source_through: UtcDatetime | None = Field(default=None, description="Time of the newest of them.")
     generated_at: UtcDatetime
     changed: tuple[str, ...] = Field(
         default=(), description="Factors with another text than in the knowledge before; empty where nothing is known."
     )
-    tokens_in: int = Field(default=0, ge=0)
-    tokens_cached: int = Field(default=0, ge=0, description="Prompt tokens that the server took from its cache.")
-    tokens_out: int = Field(default=0, ge=0)
+    tokens_in: int = Field(default=0, ge=0, le=MOST)
+    tokens_cached: int = Field(
+        default=0, ge=0, le=MOST, description="Prompt tokens that the server took from its cache."
+    )
+    tokens_out: int = Field(default=0, ge=0, le=MOST)
 
 
 def parse_time(text: str) -> datetime:

@@ -11,7 +11,7 @@ from knowledge.cache import AnswerCache
 from knowledge.catalogue import Catalogue
 from knowledge.collective.prompt import GROUP_LIMITS, cluster_prompt
 from knowledge.collective.records import ClusterKnowledge, ClusterRequest, read_cluster
-from knowledge.live import LiveSource, Llm
+from knowledge.live import LiveSource, Llm, known
 from knowledge.prompts.parts import Limits
 from knowledge.scenario import Scenario
 
@@ -46,9 +46,8 @@ class CollectiveSource(LiveSource):
     async def cluster(self, request: ClusterRequest) -> ClusterExtraction:
         """Knowledge about one cluster, from one call or from the cache; raises what `LiveSource.user` raises."""
         limits = self._group_limits
-        async with self._looking:
-            titles = await asyncio.to_thread(dict, self._titles)
-        catalogue = self._catalogue.known(titles) if request.entity == "user" else self._catalogue
+        titles = await self._told()
+        catalogue = known(self._catalogue, titles) if request.entity == "user" else self._catalogue
         # In a thread: counting the opinions of a large cluster takes its time.
         prompt = await asyncio.to_thread(cluster_prompt, self._scenario, catalogue, titles, request, limits)
         purpose = f"{request.entity}_cluster"
