@@ -12,7 +12,11 @@ app = typer.Typer(
 )
 From = Annotated[
     Path | None,
-    typer.Option("--from", help="Read this data set instead of the running stack; Feast is left as it is."),
+    typer.Option(
+        "--from",
+        help="Read this folder instead of the running stack: items.jsonl, events.jsonl and profiles.jsonl (not "
+        "needed), or MovieLens-100K. Feast is left as it is.",
+    ),
 ]
 Id = Annotated[str, typer.Argument(help="The user's or item's id.")]
 
@@ -92,14 +96,17 @@ def show(
 def export(
     file: Annotated[Path, typer.Argument(help="A new file, .jsonl or .parquet.")],
     only: Annotated[Literal["users", "items"] | None, typer.Option(help="One kind alone.")] = None,
+    in_force: Annotated[
+        bool, typer.Option("--in-force", help="What the running stack uses (Feast), not what is stored here.")
+    ] = False,
 ) -> None:
-    """Write what is stored to a file: the newest record of each entity. Personal data: mind where you put it."""
-    from reki.current import current_settings
-    from reki.knowledge.opened import knowledge_store
-    from reki.knowledge.transfer import export as run
+    """Write knowledge to a file: what `generate` and `import` stored here, of the scenario in use.
 
-    entities = ("user", "item") if only is None else (only.removesuffix("s"),)
-    print(f"{run(knowledge_store(current_settings()), file, entities):,} records in {file}")
+    Personal data: mind where you put it, and take a user out of it by hand when that user is forgotten.
+    """
+    from reki.knowledge.exporting import run
+
+    print(run(file, only, in_force))
 
 
 @app.command(name="import")
@@ -127,7 +134,7 @@ def forget(user: Annotated[str, typer.Argument(help="The user's id.")]) -> None:
 @app.command()
 def discover(
     sample: Annotated[Path, typer.Option("--sample", help="Items of the new domain, .jsonl or .csv with `title`.")],
-    scenario: Annotated[str, typer.Option("--scenario", help="A name for the new scenario.")],
+    scenario: Annotated[str, typer.Option("--scenario", help="A name for the new scenario: a-z, 0-9 and _.")],
     out: Annotated[Path | None, typer.Option("--out", help="The new file; NAME.toml if not given.")] = None,
 ) -> None:
     """Ask the LLM for the factors of a new domain, and write a scenario file for the expert to edit."""

@@ -4,29 +4,37 @@ import asyncio
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from knowledge.base import Knowledge, TerminalError
+from knowledge.catalogue import chosen_catalogue
 from knowledge.scenario import load_scenario
 from knowledge.store import KnowledgeStore
 from reki.current import current_settings, reachable_settings
 from reki.knowledge.learned import Learned
 from reki.knowledge.opened import knowledge_store
-from reki.knowledge.transfer import import_file
+from reki.knowledge.transfer import EDITED, import_file
 from reki.settings import Settings
 
 _CHUNK = 200
-UNKNOWN = "without a user or item in the stack"
-AHEAD = "ahead: it has seen more events than the stack"
+UNKNOWN = "of unknown users or items"
+AHEAD = "ahead"
+_ADVICE = {
+    UNKNOWN: "Publish those users' events and the items' profiles, then import again with --feast.",
+    AHEAD: "They were made from more events than this stack has of those users: publish the others, then import again "
+    "with --feast.",
+    "later": "What is in force was made from more events; it stays.",
+}
 
 
 def run(path: Path, skip_bad: bool, feast: bool) -> int:
     """The command's exit code: 0, or 2 where lines are bad (nothing written, but `skip_bad`)."""
     settings = reachable_settings() if feast else current_settings()
     console, store = Console(highlight=False), knowledge_store(settings)
+    named = _nameable(settings)
     done = import_file(store, path, load_scenario(settings.knowledge.scenario), skip_bad)
     for number, wrong in done.bad:
         print(f"{path}:{number}: {wrong}", file=sys.stderr)
@@ -39,11 +47,48 @@ def run(path: Path, skip_bad: bool, feast: bool) -> int:
     console.print(
         f"{done.written:,} records taken into {store.folder}, {done.same:,} were there{skipped}", soft_wrap=True
     )
+    if done.edited:
+        console.print(
+            f"{done.edited:,} of them differ from the answer stored here and are marked as edited (model ...{EDITED}): "
+            "shown, but no ranker uses them that was not trained with such records",
+            soft_wrap=True,
+        )
+    unknown = done.named - named
     if feast:
         outcomes = write_stored(settings, store, done.users, done.items, console)
         words = ", ".join(f"{count:,} {word}" for word, count in sorted(outcomes.items()))
-        console.print(f"Feast: {words}", soft_wrap=True)
+        console.print(f"Feast: {words or 'nothing to write'}", soft_wrap=True)
+        for word, advice in _ADVICE.items():
+            if outcomes[word]:
+                console.print(f"Stored, not in force: {outcomes[word]:,} {word}. {advice}", soft_wrap=True)
+        unknown -= _in_stack(settings, unknown)
+    if unknown:
+        places = "in the catalogue nor in the stack" if feast else "in the catalogue (the stack was not asked)"
+        console.print(
+            f"{len(unknown):,} of the items that users' records name are not {places}, as {min(unknown)}: they count "
+            "for nothing until there are such items",
+            soft_wrap=True,
+            markup=False,
+        )
     return 0
+
+
+def _nameable(settings: Settings) -> set[str]:
+    """Items that prompts of these settings let an LLM name; raises `TerminalError` for a catalogue that is wrong."""
+    catalogue = chosen_catalogue(settings.knowledge.catalogue_file)
+    found: tuple[str, ...] = ()
+    if settings.knowledge.find_file is not None:
+        from encoders.item_index import load_index
+
+        found = load_index(settings.knowledge.find_file).ids
+    return {*catalogue.anchors, *catalogue.shortlist, *found}
+
+
+def _in_stack(settings: Settings, items: Collection[str]) -> set[str]:
+    from reki.knowledge.in_force import opened_in_force
+
+    with opened_in_force(settings) as source:
+        return set(source.titles(sorted(items)))
 
 
 def write_stored(

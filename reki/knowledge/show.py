@@ -8,8 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from knowledge.base import Expectations, Knowledge, KnowledgeMode, TerminalError, check_id, from_micros
-from knowledge.catalogue import recorded_catalogue
+from knowledge.base import Expectations, Knowledge, TerminalError, check_id
 from reki.knowledge.opened import knowledge_store, opened
 from reki.knowledge.plan import duration
 from reki.settings import Settings
@@ -130,44 +129,14 @@ def _online(entity: str, entity_id: str) -> tuple[Found | None, Mapping[str, str
 
 def in_force(settings: Settings, entity: str, entity_id: str) -> tuple[Found | None, Mapping[str, str]]:
     """(what stands in Feast, titles of the items that it names)."""
-    import json
     import sys
 
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type] # Feast would load it, for nothing
-    from feature_repo.keys import Keys
-    from feature_repo.reader import FeatureReader
-    from reki.knowledge.online import OnlineSubjects
-    from streams.knowledge_rows import knowledge_from_row
-    from streams.redis_calls import connect
-    from streams.store import StateStore
+    from reki.knowledge.in_force import opened_in_force
 
-    features = settings.feature_repo
-    client = connect(features.redis_url)
-    try:
-        keys = Keys(features.namespace)
-        [row] = FeatureReader(client, keys).read(f"{entity}_knowledge", [entity_id])
-        events = None
-        if entity == "user":
-            knowledge = knowledge_from_row(entity_id, row)
-            state = StateStore(client, keys, settings.streams.ring_size).read(entity_id)
-            events = None if state is None else state.rev
-        elif row is None or not row["item_factors"]:
-            knowledge = None
-        else:
-            knowledge = Knowledge(
-                entity="item",
-                entity_id=entity_id,
-                factors=json.loads(row["item_factors"]),
-                mode=KnowledgeMode(row["item_knowledge_mode"]),
-                model=row["item_knowledge_model"],
-                template_version=row["item_knowledge_template_version"],
-                catalogue_version=recorded_catalogue().version if row["item_knowledge_mode"] == "recorded" else "none",
-                source_rev=0,
-                generated_at=from_micros(int(row["item_knowledge_written_at"])),
-            )
+    with opened_in_force(settings) as source:
+        [knowledge] = source.read(entity, [entity_id])
         if knowledge is None:
             return None, {}
-        titles = OnlineSubjects(client, features.namespace, settings.streams.ring_size).titles(_items_of(knowledge))
-        return Found(knowledge, "in force (Feast)", events), titles
-    finally:
-        client.close()
+        events = source.events(entity_id) if entity == "user" else None
+        return Found(knowledge, "in force (Feast)", events), source.titles(_items_of(knowledge))

@@ -2,71 +2,93 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from pydantic import ValidationError
-
-from knowledge.base import Knowledge, TerminalError, TransientError
+from knowledge.base import Expectations, Knowledge, TerminalError, TransientError
+from knowledge.base.files import fault, is_there, refuse_existing
 from knowledge.scenario import Scenario
-from knowledge.store import ENTITIES, KnowledgeStore, Stored
-from reki.knowledge.checks import problem_of, words_of
+from knowledge.store import KnowledgeStore, Stored
+from reki.knowledge.checks import MOST_MODEL, belongs, fields_problem, problem_of, read_record, scenario_of
 
+EDITED = "+edited"
 _LONGEST_LINE = 262_144
 _SHOWN = 10
 
 
 @dataclass
 class Imported:
-    """What an import did. `bad`: (line or row number, what is wrong), the first ten of `bad_count`."""
+    """What an import did. `bad`: (line or row number, what is wrong), the first ten of `bad_count`.
+
+    `edited`: of those written, how many got or have the mark that they are not what their LLM said. `named`: items that
+    users' records name.
+    """
 
     written: int = 0
     same: int = 0
+    edited: int = 0
+    named: set[str] = field(default_factory=set)
     bad_count: int = 0
     bad: list[tuple[int, str]] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
 
 
-def export(store: KnowledgeStore, path: Path, entities: Iterable[str] = ENTITIES) -> int:
-    """Write the newest record of each entity to `path` (.jsonl or .parquet), readable by its owner only; how many.
+def export(records: Iterable[Knowledge], path: Path, else_say: str = "there is nothing to export") -> int:
+    """Write `records` to `path` (.jsonl or .parquet), readable by its owner only; how many. All of them or no file.
 
-    Raises `TerminalError` (`bad_file` for another ending or a file that is there already, `no_knowledge`).
+    Raises `TerminalError` (`bad_file` for another ending, `exists` for a file that is there already, `no_knowledge`,
+    whose message is `else_say`) and `TransientError` (`file_unwritable`: a full disk, no right to write).
     """
     as_parquet = _is_parquet(path)
-    records = (stored.knowledge for entity in entities for stored in store.newest(entity))
-    draft = path.with_name(f".{path.name}.draft")
+    refuse_existing(path)
+    # Its own name: two exports at once must not write to one file. Short: `path` may have the longest name there is.
+    draft = path.with_name(f".{uuid4().hex}.draft")
     try:
         # Personal data: never readable by others, not even for a moment.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        os.close(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
-        if as_parquet:
-            from reki.knowledge import parquet
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            if as_parquet:
+                from reki.knowledge import parquet
 
-            count = parquet.write(draft, records)
-        else:
-            count = _write_lines(draft, records)
-        if count:
-            draft.replace(path)
+                count = parquet.write(draft, records)
+            else:
+                count = _write_lines(draft, records)
+            if not count:
+                raise TerminalError("no_knowledge", else_say)
+            _put(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
     except FileExistsError:
-        raise TerminalError("bad_file", f"{path} is there already: choose another name") from None
+        raise TerminalError("exists", f"{path} exists already and is left as it is: name another file") from None
     except OSError as error:
-        raise TransientError("file_unwritable", f"cannot write {path}: {error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
-    if not count:
-        path.unlink()
-        raise TerminalError("no_knowledge", f"nothing is stored in {store.folder}: `reki knowledge generate` fills it")
+        raise TransientError("file_unwritable", f"cannot write {path}: {fault(error)}") from error
     return count
+
+
+def stored_records(
+    store: KnowledgeStore, scenario: Scenario, entities: Iterable[str], others: Counter[str]
+) -> Iterator[Knowledge]:
+    """The newest record of each entity that is of this scenario; those of other scenarios are counted in `others`."""
+    for entity in entities:
+        for stored in store.newest(entity):
+            if belongs(stored.knowledge, scenario):
+                yield stored.knowledge
+            else:
+                others[scenario_of(stored.knowledge) or "another scenario"] += 1
 
 
 def import_file(store: KnowledgeStore, path: Path, scenario: Scenario, skip_bad: bool = False) -> Imported:
     """Take records into the store. Every line is checked first; with a bad one nothing is written, but `skip_bad`.
 
-    The file is read twice, so that a large one needs no memory. Raises `TerminalError` (`bad_file`) for a file that
-    cannot be read at all, and `TransientError` where the store cannot be written.
+    A record that says something else than the stored one, yet claims to be the same answer, was edited: its model gets
+    the mark `EDITED`, so that nobody takes it for that LLM's word. The file is read twice, so that a large one needs no
+    memory. Raises `TerminalError` (`bad_file`) for a file that cannot be read at all, and `TransientError` where the
+    store cannot be written.
     """
     result = Imported()
     for number, record in _checked(path, scenario):
@@ -79,13 +101,53 @@ def import_file(store: KnowledgeStore, path: Path, scenario: Scenario, skip_bad:
     with store:
         for _, record in _checked(path, scenario):
             if not isinstance(record, str):
-                if store.append(Stored(record)):
-                    result.written += 1
-                else:
-                    result.same += 1
-                (result.users if record.entity == "user" else result.items).append(record.entity_id)
+                _take(store, record, result)
         store.sync()
     return result
+
+
+def _take(store: KnowledgeStore, record: Knowledge, result: Imported) -> None:
+    (result.users if record.entity == "user" else result.items).append(record.entity_id)
+    if (expected := record.expectations) is not None:
+        result.named.update(expected.likes, expected.dislikes, expected.anchors)
+    held = store.held(record.entity, record.entity_id)
+    if held is not None and _same_answer(held.knowledge, record):
+        if _said(held.knowledge) == _said(record):  # what is stored stays, with its mark and its prompt's hash
+            result.same += 1
+            return
+        record = record.model_copy(update={"model": _marked(record.model)})
+    if store.append(Stored(record)):
+        result.written += 1
+        result.edited += record.model.endswith(EDITED)
+    else:
+        result.same += 1
+
+
+def _marked(model: str) -> str:
+    return model.removesuffix(EDITED)[: MOST_MODEL - len(EDITED)] + EDITED
+
+
+def _same_answer(one: Knowledge, other: Knowledge) -> bool:
+    def origin(record: Knowledge) -> tuple[object, ...]:
+        versions = (record.template_version, record.catalogue_version)
+        return (record.model.removesuffix(EDITED), record.mode, *versions, record.source_rev, record.generated_at)
+
+    return origin(one) == origin(other)
+
+
+def _said(record: Knowledge) -> tuple[object, ...]:
+    return (record.factors, record.expectations or Expectations())
+
+
+def _put(draft: Path, path: Path) -> None:
+    """Give the finished file its name, unless something has it: a link, unlike a rename, replaces nothing."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        refuse_existing(path)
+        draft.replace(path)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -112,10 +174,12 @@ def _checked(path: Path, scenario: Scenario) -> Iterator[tuple[int, Knowledge | 
         if isinstance(fields, str):
             yield number, fields
             continue
-        try:
-            record = Knowledge.model_validate(fields)
-        except ValidationError as error:
-            yield number, words_of(error)
+        if (wrong := fields_problem(fields)) is not None:
+            yield number, wrong
+            continue
+        record = read_record(Knowledge, fields)
+        if isinstance(record, str):
+            yield number, record
             continue
         key = (record.entity, record.entity_id)
         wrong = problem_of(record, scenario)
@@ -130,8 +194,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
     if _is_parquet(path):
         from reki.knowledge import parquet
 
-        if not path.is_file():
-            raise TerminalError("bad_file", f"there is no file {path}")
+        if not is_there(path):
+            raise TerminalError("bad_file", f"{path} cannot be read: there is no such file")
         yield from enumerate(parquet.read(path), start=1)
         return
     try:
@@ -146,7 +210,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 elif line.strip():
                     yield number, _parsed(line)
     except OSError as error:
-        raise TerminalError("bad_file", f"cannot read {path}: {error}") from None
+        raise TerminalError("bad_file", f"{path} cannot be read: {fault(error)}") from None
 
 
 def _parsed(line: bytes) -> dict[str, Any] | str:

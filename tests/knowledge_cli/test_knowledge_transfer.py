@@ -49,7 +49,7 @@ def test_an_export_never_overwrites_a_file(reki, filled, tmp_path):
     file.write_text("mine")
     code, _, err = reki("export", file)
     assert code == 2
-    assert "there already" in err
+    assert "exists already" in err
     assert file.read_text() == "mine"
 
 
