@@ -44,7 +44,7 @@ class Finder:
     def __init__(self, index: ItemIndex) -> None:
         self.index = index
         self._rows = {item: row for row, item in enumerate(index.ids)}
-        self._retriever = Retriever(index.ids, index.vectors, index.touches, index.first_seen)
+        self._retriever = Retriever(index.ids, index.vectors.astype(np.float32), index.touches, index.first_seen)
 
     def found(self, request: UserRequest) -> UserRequest:
         """`request` with the items found for this user, and their titles."""

@@ -30,6 +30,7 @@ def stream(settings: Settings) -> NoReturn:
 
 def refresh(settings: Settings) -> NoReturn:
     """Run the refresh worker, with the encoder and HEIN of the release, until SIGTERM."""
+    finder = _finder(settings)  # first: a wrong file is known at once
     from encoders.sentence import SentenceEncoder
     from encoders.text_cache import EncodingCache
     from knowledge.catalogue import chosen_catalogue
@@ -39,7 +40,6 @@ def refresh(settings: Settings) -> NoReturn:
     from reki.recorded import recorded_store
     from streams.refresh_app import OnlineTitles, RefreshRelease, run
 
-    finder = _finder(settings)  # first: a wrong file is known at once
     release = Release.load(release_path(settings))
     encoder = SentenceEncoder(release.encoder_id, settings.encoders.encoder_batch)
     encoder.encode(["ready"])  # loads the model now: the first user should not wait for it

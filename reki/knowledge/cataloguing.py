@@ -49,7 +49,7 @@ def run(asked: Asked) -> None:
             raise TerminalError("no_subjects", "there are no items with a title: load the item profiles first")
         known = Known.by(world.subjects)
         space = _space(world, ids)
-        placed = [item for item in ids if item in space.vectors]
+        placed = [item for item in ids if item in space.vectors and space.vectors[item].any()]
         catalogue = build_catalogue(
             [CatalogueItem(item, known.touches[item], allowed is None or item in allowed) for item in placed],
             np.stack([space.vectors[item].reshape(-1) for item in placed]),
@@ -94,7 +94,7 @@ def _space(world: Opened, ids: list[str]) -> ItemSpace:
     release = _release(world) if world.is_online else None
     if release is not None:
         space = item_space(world.subjects, ids, world.settings.encoders, release)
-        if len(space.vectors) >= _ENOUGH * len(ids):
+        if sum(bool(vector.any()) for vector in space.vectors.values()) >= _ENOUGH * len(ids):
             return space
     return item_space(world.subjects, ids, world.settings.encoders, None)
 

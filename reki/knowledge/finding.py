@@ -10,6 +10,7 @@ import numpy as np
 
 from encoders.finder import Finder
 from encoders.item_index import ItemIndex, load_index
+from knowledge.base import TerminalError
 from reki.knowledge.population import ItemSpace, item_space
 from reki.knowledge.subjects import Subjects, UserSubject
 from reki.settings import Settings
@@ -45,14 +46,19 @@ class Known:
 
 
 def index_of(subjects: Subjects, space: ItemSpace, known: Known) -> ItemIndex:
-    """All items that have a vector in `space`, and a title."""
+    """All items that have a vector in `space`, and a title. Raises `TerminalError` (`no_subjects`) without any."""
     titles = subjects.titles(list(space.vectors))
     ids = [item for item in space.vectors if item in titles]
+    if not ids:
+        raise TerminalError("no_subjects", "no item has a title and a vector: load items, then generate items")
+    vectors = np.stack([space.vectors[item] for item in ids])
+    # Only directions count, so any scale will do: this one fits half precision.
+    scale = float(np.abs(vectors).max()) or 1.0
     return ItemIndex(
         representation=f"items{space.name}",
         ids=tuple(ids),
         titles=tuple(titles[item] for item in ids),
-        vectors=np.stack([space.vectors[item] for item in ids]).astype(np.float16),
+        vectors=(vectors / scale).astype(np.float16),
         touches=np.array([known.touches[item] for item in ids], dtype=np.int64),
         # What nobody has touched is the freshest of all.
         first_seen=np.array([known.first_seen.get(item, np.inf) for item in ids], dtype=np.float64),

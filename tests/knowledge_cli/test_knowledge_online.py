@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from encoders.item_index import load_index
 from encoders.sentence import resolve_encoder_id
 from feature_repo.keys import Keys
 from feature_repo.reader import FeatureReader
@@ -131,3 +132,25 @@ def test_imported_knowledge_reaches_feast_but_not_for_users_whom_it_knows_more_o
     assert "2 written" in out
     assert world(changed[0]["entity_id"])[0]["knowledge_model"] == "other"
     assert world(changed[1]["entity_id"])[0]["knowledge_model"] == "double"
+
+
+def test_a_catalogue_of_the_stacks_items_is_used_and_vectors_that_say_nothing_are_not(
+    world, reki, llm, environment, tmp_path
+):
+    make = ("catalogue", "--out", tmp_path / "own.json", "--anchors", "6", "--shortlist", "20")
+    code, out, err = reki(*make, "--find-file", tmp_path / "find.json")
+    assert code == 0, err
+    assert "of 60 items by titles and genres" in out  # the drawn release's projections are zeros
+    assert "touched by 3 people" in out
+    index = load_index(tmp_path / "find.json")
+    assert index.shape == (1, 384)
+    # Of 60 films the three have rated the first 30 that the history holds: the other 30 are found for them.
+    assert sorted(index.touches.tolist()) == [0] * 30 + [3] * 30
+    environment |= {
+        "REKI_CATALOGUE_FILE": str(tmp_path / "own.json"),
+        "REKI_CATALOGUE_FIND_FILE": str(tmp_path / "find.json"),
+    }
+    code, out, err = reki("generate", "users")
+    assert code == 0, err
+    assert llm.prompts
+    assert all("Found for this person" in prompt for prompt in llm.prompts)

@@ -15,6 +15,19 @@ def test_an_unknown_worker_is_refused(capsys):
     assert "usage: python -m reki.workers stream|refresh" in capsys.readouterr().err
 
 
+def test_a_find_file_that_is_not_there_is_one_sentence_and_only_matters_to_who_would_tell_of_it(
+    monkeypatch, capsys, tmp_path
+):
+    environ = {"REKI_CATALOGUE_FIND_FILE": str(tmp_path / "find.json")}
+    assert load_settings(tmp_path, environ).knowledge.find_file is None  # recorded knowledge names no items
+    environ |= {"REKI_LLM_BASE_URL": "http://127.0.0.1:9/v1", "REKI_LLM_MODEL": "some"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("REKI_SETTINGS", raising=False)
+    assert main(["refresh"]) == 2
+    assert "find.json cannot be read" in capsys.readouterr().err
+
+
 def _release(folder, name, at):
     path = folder / name
     path.mkdir(parents=True)
