@@ -47,6 +47,12 @@ def run(path: Path, skip_bad: bool, feast: bool) -> int:
     console.print(
         f"{done.written:,} records taken into {store.folder}, {done.same:,} were there{skipped}", soft_wrap=True
     )
+    if done.forgotten:
+        console.print(
+            f"{done.forgotten:,} left out: their users were forgotten after the records were made. Purge the file of "
+            "them, too",
+            soft_wrap=True,
+        )
     if done.edited:
         console.print(
             f"{done.edited:,} of them differ from the answer stored here and are marked as edited (model ...{EDITED}): "

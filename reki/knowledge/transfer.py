@@ -25,11 +25,12 @@ class Imported:
     """What an import did. `bad`: (line or row number, what is wrong), the first ten of `bad_count`.
 
     `edited`: of those written, how many got or have the mark that they are not what their LLM said. `named`: items that
-    users' records name.
+    users' records name. `forgotten`: records left out, whose users were forgotten after they were made.
     """
 
     written: int = 0
     same: int = 0
+    forgotten: int = 0
     edited: int = 0
     named: set[str] = field(default_factory=set)
     bad_count: int = 0
@@ -107,6 +108,9 @@ def import_file(store: KnowledgeStore, path: Path, scenario: Scenario, skip_bad:
 
 
 def _take(store: KnowledgeStore, record: Knowledge, result: Imported) -> None:
+    if record.entity == "user" and store.is_forgotten(record.entity_id, record.generated_at):
+        result.forgotten += 1
+        return
     (result.users if record.entity == "user" else result.items).append(record.entity_id)
     if (expected := record.expectations) is not None:
         result.named.update(expected.likes, expected.dislikes, expected.anchors)

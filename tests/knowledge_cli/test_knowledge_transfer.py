@@ -2,6 +2,7 @@
 
 import json
 import stat
+from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 import pytest
@@ -158,3 +159,18 @@ def test_whom_the_stack_forgets_is_out_of_what_is_stored_even_if_that_is_damaged
     eraser.forget("u002", ["a" * 64])
     assert len(list(answers.rglob("*.json"))) == before - 2
     eraser.forget("nobody", [])
+
+
+def test_an_old_export_does_not_bring_a_forgotten_user_back_but_a_new_life_is_taken(reki, filled, store, tmp_path):
+    old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
+    assert reki("export", old)[0] == 0
+    assert reki("forget", "u001")[0] == 0
+    code, out, err = reki("import", old)
+    assert (code, err) == (0, "")
+    assert "1 left out: their users were forgotten" in out
+    assert "u001" not in (store.folder / "users.jsonl").read_text()
+    lines = [json.loads(line) for line in old.read_text().splitlines()]
+    [again] = [line for line in lines if line["entity_id"] == "u001"]
+    new.write_text(json.dumps(again | {"generated_at": datetime.now(UTC).isoformat()}) + "\n")
+    assert "1 records taken" in reki("import", new)[1]
+    assert store.get("user", "u001") is not None
