@@ -1,9 +1,16 @@
 """`reki knowledge catalogue`: from one's own items to a catalogue that prompts are made of."""
 
 import json
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
 
 from encoders.item_index import load_index
 from knowledge.catalogue import load_catalogue
+from reki.knowledge.finding import Known, index_of
+from reki.knowledge.population import ItemSpace
 
 
 def titles_in(folder):
@@ -66,3 +73,15 @@ def test_a_wrong_wish_is_one_sentence_and_writes_nothing(reki, folder, tmp_path)
         assert says in err
         assert "Traceback" not in err
     assert not (tmp_path / "cups.json").exists()
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_vectors_of_any_scale_keep_their_directions_in_half_precision(scale):
+    vectors = np.random.default_rng(0).standard_normal((5, 2, 3)).astype(np.float32)
+    space = ItemSpace("|release", {f"i{n}": scale * vector for n, vector in enumerate(vectors)}, (2, 3))
+    subjects = SimpleNamespace(titles=lambda ids: {item: "A title" for item in ids if item != "i4"})
+    index = index_of(subjects, space, Known(Counter(i1=2), {"i1": 7.0}, 2))
+    assert index.ids == ("i0", "i1", "i2", "i3")  # without a title nobody could be asked about it
+    assert index.touches.tolist() == [0, 2, 0, 0]
+    assert index.first_seen.tolist() == [np.inf, 7.0, np.inf, np.inf]
+    np.testing.assert_allclose(index.vectors, vectors[:4] / np.abs(vectors).max(), atol=1e-3)
