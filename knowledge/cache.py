@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.base import TerminalError, TransientError
-from knowledge.base.records import parse_time
+from knowledge.base.records import MOST, parse_time
+from knowledge.private_files import private_folder
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
@@ -45,12 +46,9 @@ class AnswerCache:
     def get(self, key: str) -> CachedAnswer | None:
         """The answer, or None; a file that cannot be read as one counts as absent (and is overwritten)."""
         try:
-            parts = json.loads(self._path(key).read_text(encoding="utf-8"))
-            answer = CachedAnswer(**{**parts, "generated_at": parse_time(parts["generated_at"])})
-            whole = isinstance(answer.data, dict)
-        except (OSError, ValueError, TypeError, KeyError, TerminalError):
+            return _read(json.loads(self._path(key).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError, RecursionError, TerminalError):
             return None
-        return answer if whole else None
 
     def put(self, key: str, answer: CachedAnswer) -> None:
         """Keep an answer; on disk when this returns. Raises `TransientError` (`cache_unwritable`)."""
@@ -58,23 +56,28 @@ class AnswerCache:
         text = json.dumps({**asdict(answer), "generated_at": answer.generated_at.isoformat()}, ensure_ascii=False)
         temporary: str | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # mode 0600
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+            private_folder(path.parent)
+            # Named by the key, so that `erase` finds what a killed process left of it. Mode 0600.
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".new-{key}-")
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text.encode("utf-8", "replace"))  # half a surrogate pair: an LLM's answer may hold one
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except OSError as error:
+            raise TransientError("cache_unwritable", f"cannot keep an answer in {self._folder}: {error}") from None
+        finally:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)
-            raise TransientError("cache_unwritable", f"cannot keep an answer in {self._folder}: {error}") from None
 
     def erase(self, key: str) -> bool:
         """Forget one answer; whether there was one."""
+        path = self._path(key)
+        for draft in path.parent.glob(f".new-{key}-*"):
+            draft.unlink(missing_ok=True)
         try:
-            self._path(key).unlink()
-        except FileNotFoundError:
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return True
 
@@ -83,3 +86,16 @@ class AnswerCache:
         if _KEY.fullmatch(key) is None:
             raise ValueError("a cache key is 64 hexadecimal digits")
         return self._folder / key[:2] / f"{key}.json"
+
+
+def _read(parts: dict[str, Any]) -> CachedAnswer:
+    """Raises `ValueError`, `TypeError`, `KeyError`, `RecursionError`, `TerminalError` for what is no answer."""
+    answer = CachedAnswer(**{**parts, "generated_at": parse_time(parts["generated_at"])})
+    counts = (answer.tokens_in, answer.tokens_cached, answer.tokens_out)
+    if not (isinstance(answer.data, dict) and isinstance(answer.model, str)):
+        raise TypeError("an answer is an object, and a model has a name")
+    if not all(type(count) is int and 0 <= count <= MOST for count in counts):
+        raise ValueError("tokens are counted")
+    # As deep, and as well-formed, as what is kept can be.
+    json.dumps([answer.data, answer.model], ensure_ascii=False, allow_nan=False).encode()
+    return answer

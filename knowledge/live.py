@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Container, Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from knowledge.answers import Answer, ReadAnswer, read_factors, read_user
@@ -73,6 +74,7 @@ class LiveSource:
 
     async def user(self, request: UserRequest) -> Extraction:
         """Factor texts and expectations from one call, or from the cache if this prompt was answered before."""
+        asked_at = datetime.now(UTC)
         titles = await self._told()
         catalogue = known(self._catalogue, titles)
         prompt = user_prompt(self._scenario, catalogue, titles, request, self._limits)
@@ -100,7 +102,7 @@ class LiveSource:
             **_provenance(answer, prompt),
         )
         if called:  # after the record: an answer of which none can be made must not come back from the cache
-            await self._keep(key, answer, content, "user", request.user_id)
+            await self._keep(key, answer, content, "user", (request.user_id, asked_at))
         return Extraction(with_changes(knowledge, request.previous), key, called)
 
     async def item(self, profile: ItemProfile) -> Extraction:
@@ -155,25 +157,29 @@ class LiveSource:
         )
         return fresh, key, True
 
-    async def _keep(self, key: str, answer: CachedAnswer, content: ReadAnswer, purpose: str, user_id: str = "") -> None:
-        """Cache an answer that could be read, and count its repairs once, however often it is read again."""
+    async def _keep(
+        self,
+        key: str,
+        answer: CachedAnswer,
+        content: ReadAnswer,
+        purpose: str,
+        about: tuple[str, datetime] | None = None,
+    ) -> None:
+        """Cache an answer that could be read, and count its repairs once, however often it is read again.
+
+        `about`: the user, and since when the answer was on its way: it is not kept where they were forgotten since.
+        """
         usage = self.meter.of(purpose)
         usage.repairs.update(content.repairs)
         try:
-            await asyncio.to_thread(self._put, key, answer, user_id)
+            if about is None:
+                await asyncio.to_thread(self._cache.put, key, answer)
+            else:
+                await asyncio.to_thread(self._index.keep, about[0], key, answer, about[1])
         except TransientError as error:
             # The answer is paid for and good: losing it over a full disk would pay again for every retry.
             usage.failures[error.reason] += 1
             log.warning("%s", error.message)
-
-    def _put(self, key: str, answer: CachedAnswer, user_id: str) -> None:
-        # Listed before it is kept: no answer about a person that could not be erased with them. Listed again after:
-        # the user may have been forgotten in between, and the second deletion must find it.
-        for keep in (False, True):
-            if keep:
-                self._cache.put(key, answer)
-            if user_id:
-                self._index.add(user_id, key)
 
 
 def known(catalogue: Catalogue, titles: Container[str]) -> Catalogue:
