@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from knowledge.base import TerminalError, check_id
+from knowledge.base.files import fault, refuse_existing
 
 RECORDED_CATALOGUE_VERSION = "ml-100k-1"
 FORMAT = 1
@@ -63,10 +64,9 @@ class Catalogue:
     def write(self, path: Path) -> None:
         """Write the artefact; the file appears whole or not at all.
 
-        Raises `TerminalError` (`exists`: a catalogue that answers refer to is never lost) and `OSError`.
+        Raises `TerminalError` (`exists`: a catalogue that answers refer to is never lost; `bad_file`) and `OSError`.
         """
-        if path.exists():
-            raise TerminalError("exists", f"{path} exists already and is left as it is: name another file")
+        refuse_existing(path)
         parts = {
             "format": FORMAT,
             "version": self.version,
@@ -121,20 +121,27 @@ def _spread(item_id: str) -> bytes:
 def load_catalogue(path: Path) -> Catalogue:
     """Read an artefact; raises `TerminalError` (`bad_catalogue`) that names the file and what is wrong with it."""
     try:
-        parts = json.loads(path.read_text(encoding="utf-8"))
+        parts = json.loads(path.read_text(encoding="utf-8-sig"))
+        if not isinstance(parts, dict):
+            raise TerminalError("bad_catalogue", "it must be a JSON object")
         found = parts["format"]
-        if found != FORMAT:
-            raise TerminalError("bad_catalogue", f"format {found!r} is not {FORMAT}: it was written by another release")
-        lists = [parts["anchors"], parts["shortlist"]]
-        if not all(isinstance(ids, list) and all(isinstance(item_id, str) for item_id in ids) for ids in lists):
+        if type(found) is not int or found != FORMAT:
+            told = repr(found)[:80]
+            raise TerminalError("bad_catalogue", f"format {told} is not {FORMAT}: it was written by another release")
+        anchors, shortlist, version, made = (parts[name] for name in ("anchors", "shortlist", "version", "made"))
+        if not all(isinstance(ids, list) and all(isinstance(i, str) for i in ids) for ids in (anchors, shortlist)):
             raise TerminalError("bad_catalogue", "anchors and shortlist must be lists of ids (texts)")
-        return Catalogue(str(parts["version"]), tuple(lists[0]), tuple(lists[1]), dict(parts["made"]))
+        if not isinstance(version, str) or not isinstance(made, dict):
+            raise TerminalError("bad_catalogue", "version must be a text, and made an object")
+        return Catalogue(version, tuple(anchors), tuple(shortlist), made)
     except KeyError as error:
         raise TerminalError("bad_catalogue", f"catalogue {path}: {error} is missing") from None
     except TerminalError as error:
         raise TerminalError("bad_catalogue", f"catalogue {path}: {error.message}") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise TerminalError("bad_catalogue", f"catalogue {path} cannot be read: {error}") from None
+    except RecursionError:
+        raise TerminalError("bad_catalogue", f"catalogue {path} is nested too deeply to be one") from None
+    except (OSError, ValueError) as error:
+        raise TerminalError("bad_catalogue", f"catalogue {path} cannot be read: {fault(error)}") from None
 
 
 @cache

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from knowledge.answers import Answer
 from knowledge.base import TerminalError
+from knowledge.base.files import fault, refuse_existing
 from knowledge.prompts import Limits, Prompt, SampleItem, discovery_prompt
-from knowledge.prompts.discover import LINE_CHARS, MOST_FACTORS
+from knowledge.prompts.discover import LINE_CHARS, MOST_FACTORS, NOUN_CHARS
 from knowledge.proposal import Factor, render
 from knowledge.scenario import Scenario, parse_scenario, scenario_names
 from knowledge.text import clean
@@ -59,7 +60,7 @@ async def discover(llm: Asker, name: str, samples: Sequence[SampleItem], limits:
     factors, repairs = _read(answer.data)
     if len(factors) < 2:
         raise TerminalError("empty_answer", "the LLM proposed fewer than two usable factors: try a larger model")
-    nouns = [clean(str(answer.data[part]), 30) or name.replace("_", " ") for part in ("noun", "plural")]
+    nouns = [_word(answer.data[part], name, repairs) for part in ("noun", "plural")]
     toml = render(name, nouns[0], nouns[1], factors, item_fields(samples), answer.model)
     return Proposal(toml, parse_scenario(toml, f"proposal {name}"), repairs, answer)
 
@@ -75,14 +76,22 @@ def check_name(name: str) -> None:
 
 
 def write_proposal(proposal: Proposal, path: Path) -> None:
-    """Write the file for the expert. Raises `TerminalError` (`exists`, `unwritable`): an edited file is never lost."""
+    """Write the file for the expert; an edited one is never lost.
+
+    Raises `TerminalError` (`exists`, `bad_file`, `unwritable`).
+    """
+    refuse_existing(path)
+    made = False
     try:
         with path.open("x", encoding="utf-8") as file:
+            made = True
             file.write(proposal.toml)
     except FileExistsError:
         raise TerminalError("exists", f"{path} exists already and is left as it is: name another file") from None
     except OSError as error:
-        raise TerminalError("unwritable", f"{path} cannot be written: {error}") from None
+        if made:  # a full disk: half a file would be refused as one that exists
+            path.unlink(missing_ok=True)
+        raise TerminalError("unwritable", f"{path} cannot be written: {fault(error)}") from None
 
 
 def item_fields(samples: Sequence[SampleItem]) -> list[str]:
@@ -94,6 +103,18 @@ def item_fields(samples: Sequence[SampleItem]) -> list[str]:
             good[name] += bool(told) and len(told) <= 60 and "(link)" not in told and "(e-mail)" not in told
     usual = [name for name, count in good.items() if 2 * count >= len(samples) and _NAME.fullmatch(name)]
     return usual[:8]
+
+
+def _word(proposed: object, name: str, repairs: Counter[str]) -> str:
+    """The word for an item: one to four words, shorter than the schema allows, else the domain's name, counted.
+
+    What fills the schema's length was most likely cut there. It stands inside sentences: no capital, but in "TV show".
+    """
+    word = clean(str(proposed), 2 * NOUN_CHARS).strip(" .,:;!?\"'")
+    if not word or len(word) >= NOUN_CHARS or len(word.split()) > 4:
+        repairs["noun_replaced"] += 1
+        return name.replace("_", " ")
+    return word[0].lower() + word[1:] if word.split()[0][1:].islower() else word
 
 
 def _read(data: dict[str, Any]) -> tuple[list[Factor], Counter[str]]:

@@ -85,6 +85,7 @@ def render(name: str, noun: str, plural: str, factors: Sequence[Factor], item_fi
         "# films. Read every line, edit it, then name this file in the setting `scenario`.",
         "",
         f"name = {_text(name)}",
+        "# The words for one item and for several, as they stand inside a sentence. Check that they are such words.",
         f"noun = {_text(noun)}",
         f"plural = {_text(plural)}",
         "",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.base import TerminalError
+from knowledge.base.files import fault
 from knowledge.prompts import SampleItem
 
 _MOST_READ = 100_000  # a whole catalogue may be given; the rest of a larger one is not looked at
@@ -28,8 +29,10 @@ def read_samples(path: Path, limit: int = 30) -> list[SampleItem]:
                 items.append(_item(path, line, row))
                 if len(items) == _MOST_READ:
                     break
-    except (OSError, ValueError, csv.Error) as error:
-        raise TerminalError("bad_sample", f"{path} cannot be read: {error}") from None
+    except csv.Error as error:
+        raise TerminalError("bad_sample", f"{path} is not CSV: {error}") from None
+    except (OSError, ValueError) as error:
+        raise TerminalError("bad_sample", f"{path} cannot be read: {fault(error)}") from None
     if not items:
         raise TerminalError("bad_sample", f"{path} has no items")
     count = min(limit, len(items))

@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from knowledge.base import Action, Polarity, TerminalError
+from knowledge.base.files import fault
 
 _Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\r\n]+$")]
@@ -124,10 +125,13 @@ def parse_scenario(text: str, origin: str) -> Scenario:
         scenario = Scenario.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise TerminalError("bad_scenario", f"{origin} is not TOML: {error}") from None
+    except RecursionError:
+        raise TerminalError("bad_scenario", f"{origin} is nested too deeply to be a scenario") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise TerminalError("bad_scenario", f"{origin}: {where}: {first['msg']}") from None
+        where = ".".join(str(part)[:100] for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise TerminalError("bad_scenario", f"{origin}: {where}: {message}") from None
     low, high = scenario.scale.lowest, scenario.scale.highest
     if low >= high:
         raise TerminalError("bad_scenario", f"{origin}: scale.lowest must be below scale.highest")
@@ -156,7 +160,7 @@ def load_scenario(name: str) -> Scenario:
     Read once in a process. Raises `TerminalError` (`bad_scenario`) if there is none or its file is wrong.
     """
     if name.endswith(".toml"):
-        return _own_scenario(Path(name).expanduser())
+        return _own_scenario(name)
     # The name comes from settings and becomes a path.
     if re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) is None or name not in scenario_names():
         known = ", ".join(scenario_names())
@@ -167,11 +171,14 @@ def load_scenario(name: str) -> Scenario:
     return parse_scenario(resource.read_text(encoding="utf-8"), f"scenario {name}")
 
 
-def _own_scenario(path: Path) -> Scenario:
+def _own_scenario(name: str) -> Scenario:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TerminalError("bad_scenario", f"the scenario file {path} cannot be read: {error}") from None
+        path = Path(name).expanduser()
+        text = path.read_text(encoding="utf-8-sig")
+    except RuntimeError as error:  # "~somebody": there is no such person
+        raise TerminalError("bad_scenario", f"the scenario file {name} cannot be read: {error}") from None
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
+        raise TerminalError("bad_scenario", f"the scenario file {name} cannot be read: {fault(error)}") from None
     scenario = parse_scenario(text, f"scenario file {path}")
     if scenario.name in scenario_names():
         # The name is part of every template version, and that decides which answers a ranker was trained for.

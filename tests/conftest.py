@@ -1,5 +1,8 @@
 """Real services for the tests, each started once a session and only if a test asks for it."""
 
+import resource
+from contextlib import contextmanager
+
 import pytest
 
 from reki.embedded import kafka as kafka_server
@@ -38,3 +41,19 @@ def llm_server(tmp_path_factory):
     """The embedded LLM behind an OpenAI-compatible URL (`.base_url`)."""
     with llm.start(tmp_path_factory.mktemp("llm")) as server:
         yield server
+
+
+@pytest.fixture
+def file_limit():
+    """As on a full disk: `with` it no file may grow beyond so many bytes."""
+
+    @contextmanager
+    def limited(size):
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited

@@ -14,6 +14,7 @@ from knowledge.text import clean, quoted
 DISCOVER_TEMPLATE = "discover-1"
 FEWEST_FACTORS, MOST_FACTORS = 5, 10
 LINE_CHARS = 100
+NOUN_CHARS = 30
 _FIELDS_TOLD = 6
 
 
@@ -38,8 +39,8 @@ def discovery_prompt(name: str, samples: Sequence[SampleItem], limits: Limits | 
     )
     schema = closed_object(
         {
-            "noun": short_text(30),
-            "plural": short_text(30),
+            "noun": short_text(NOUN_CHARS),
+            "plural": short_text(NOUN_CHARS),
             "factors": {"type": "array", "items": factor, "minItems": FEWEST_FACTORS, "maxItems": MOST_FACTORS},
         }
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from knowledge.base import TerminalError
+from knowledge.base.files import refuse_existing
 from knowledge.client import LlmClient
 from knowledge.discover import Proposal, check_name, discover, write_proposal
 from knowledge.prompts import SampleItem
@@ -19,8 +20,7 @@ def run(name: str, sample: Path, out: Path) -> None:
     """Ask and write. All that can be wrong is looked at before the LLM is asked: the name, the sample, the file."""
     check_name(name)
     samples = read_samples(sample)
-    if out.exists():
-        raise TerminalError("exists", f"{out} exists already and is left as it is: name another file with --out")
+    refuse_existing(out, "name another file with --out")
     settings = current_settings()
     if settings.knowledge.llm == "recorded":
         raise TerminalError("no_llm", "recorded knowledge cannot be asked about a new domain: set REKI_LLM to who can")
@@ -36,7 +36,7 @@ def run(name: str, sample: Path, out: Path) -> None:
     )
     if proposal.repairs:
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(proposal.repairs.items()))
-        console.print(f"dropped: {dropped}", soft_wrap=True, markup=False)
+        console.print(f"dropped or replaced: {dropped}", soft_wrap=True, markup=False)
     console.print(f"Edit it, then use it: REKI_SCENARIO={out}", soft_wrap=True, markup=False)
 
 

@@ -1,7 +1,8 @@
 """Users and items of a data set on disk, for a run without any stack.
 
 Either MovieLens-100K as published, or three files of JSON lines, one record of the topics a line: `items.jsonl`
-(`ItemProfile`), `events.jsonl` (`BehaviorEvent`), `profiles.jsonl` (`UserProfile`; may be missing).
+(`ItemProfile`), `events.jsonl` (`BehaviorEvent`), `profiles.jsonl` (`UserProfile`; may be missing). docs/knowledge.md
+says what a line looks like.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,17 +11,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from knowledge.base import Action, BehaviorEvent, ItemProfile, TerminalError, UserProfile
+from knowledge.base.files import fault
 from knowledge.prompts import facts_line
 from knowledge.requests import HistoryEntry, UserRequest
 from knowledge.scenario import Outcome, Scenario
-from ranking.datasets.movielens import load
+from ranking.datasets.movielens import MovieLens, load
 from ranking.split import history_length
+from reki.knowledge.checks import read_record
 from reki.knowledge.subjects import ItemSubject, UserSubject, in_order
 
 Record = TypeVar("Record", bound=BaseModel)
+ITEMS, EVENTS, PROFILES = "items.jsonl", "events.jsonl", "profiles.jsonl"
 
 
 @dataclass
@@ -39,13 +43,13 @@ class FolderSubjects:
         `training_split`: of each user only the first half of the events, at most 30, which training may show an LLM;
         the others are targets.
 
-        Raises `TerminalError` (`no_data`, `bad_data`; `bad_value` and `bad_action` by the scenario).
+        Raises `TerminalError` (`no_data`, `bad_data`) with the file, the line and what is wrong.
         """
-        if (folder / "events.jsonl").exists() or (folder / "items.jsonl").exists():
+        if {ITEMS, EVENTS} & _names(folder):
             subjects = cls({}, {}, ring_size)
             subjects._take_lines(folder, scenario)
         else:
-            data = load(folder)
+            data = _movielens(folder)
             people: dict[str, Mapping[str, str]] = {user: profile.fields for user, profile in data.users.items()}
             subjects = cls(data.items, people, ring_size)
             for rating in data.ratings:
@@ -56,16 +60,16 @@ class FolderSubjects:
         return subjects
 
     def titles(self, item_ids: Sequence[str]) -> Mapping[str, str]:
-        """Titles."""
-        return {item: self.profiles[item].title for item in item_ids if item in self.profiles}
+        """Titles; none of an item whose title is blank."""
+        return {item: self.profiles[item].title for item in item_ids if self._is_told(item)}
 
     def user_ids(self, missing: bool = False) -> list[str]:
         """Users with events; nothing is in force here, so all are `missing`."""
         return in_order(self.histories)
 
     def item_ids(self, missing: bool = False) -> list[str]:
-        """All items."""
-        return in_order(self.profiles)
+        """All items that have a title: of the others an LLM could say nothing, and it would be paid for."""
+        return in_order([item for item in self.profiles if self._is_told(item)])
 
     def users(self, ids: Sequence[str]) -> Iterator[UserSubject]:
         """Requests."""
@@ -85,40 +89,73 @@ class FolderSubjects:
     def items(self, ids: Sequence[str]) -> Iterator[ItemSubject]:
         """Profiles."""
         for item in ids:
-            if item in self.profiles:
+            if self._is_told(item):
                 yield ItemSubject(self.profiles[item])
 
+    def _is_told(self, item_id: str) -> bool:
+        profile = self.profiles.get(item_id)
+        return profile is not None and any(character.isalnum() for character in profile.title)
+
     def _take_lines(self, folder: Path, scenario: Scenario) -> None:
-        self.profiles |= {item.item_id: item for item in _records(folder / "items.jsonl", ItemProfile)}
-        if (folder / "profiles.jsonl").exists():
-            self.people |= {one.user_id: one.fields for one in _records(folder / "profiles.jsonl", UserProfile)}
-        if not (folder / "events.jsonl").exists():
+        self.profiles |= {item.item_id: item for _, item in _records(folder / ITEMS, ItemProfile)}
+        if PROFILES in _names(folder):
+            self.people |= {one.user_id: one.fields for _, one in _records(folder / PROFILES, UserProfile)}
+        if EVENTS not in _names(folder):
             return
+        events: list[tuple[BehaviorEvent, Outcome]] = []
+        for where, event in _records(folder / EVENTS, BehaviorEvent):
+            try:
+                events.append((event, scenario.outcome(event.action, event.value)))
+            except TerminalError as error:
+                raise TerminalError("bad_data", f"{where}: {error.message}") from None
         # Stable: events of the same moment keep the order of the file.
-        for event in sorted(_records(folder / "events.jsonl", BehaviorEvent), key=lambda event: event.occurred_at):
-            outcome = scenario.outcome(event.action, event.value)
+        for event, outcome in sorted(events, key=lambda pair: pair[0].occurred_at):
             self._add(event.user_id, event.item_id, outcome, event.occurred_at, scenario)
 
     def _add(self, user_id: str, item_id: str, outcome: Outcome, at: datetime, scenario: Scenario) -> None:
         item = self.profiles.get(item_id)
-        title = item.title if item else f"item {item_id}"
+        title = item.title if item and self._is_told(item_id) else f"item {item_id}"
         facts = facts_line(scenario, item.fields) if item else ""
         entry = HistoryEntry(item_id, title, outcome.value, outcome.polarity, at, facts)
         self.histories.setdefault(user_id, []).append(entry)
 
 
-def _records(path: Path, kind: type[Record]) -> Iterator[Record]:
+def _names(folder: Path) -> set[str]:
+    """What is in it."""
     try:
-        with path.open(encoding="utf-8") as lines:
+        return {entry.name for entry in folder.iterdir()}
+    except NotADirectoryError:
+        raise TerminalError("no_data", f"{folder} is a file: name the folder that holds {ITEMS} and {EVENTS}") from None
+    except FileNotFoundError:
+        raise TerminalError(
+            "no_data",
+            f"there is no folder {folder}: name one that holds {ITEMS}, {EVENTS} and, if you like, {PROFILES}; or "
+            "MovieLens-100K",
+        ) from None
+    except OSError as error:
+        raise TerminalError("no_data", f"{folder} cannot be read: {fault(error)}") from None
+
+
+def _movielens(folder: Path) -> MovieLens:
+    if not {"ml-100k.inter", "u.data"} & _names(folder):
+        raise TerminalError("no_data", f"{folder} holds neither {ITEMS} and {EVENTS} nor MovieLens-100K")
+    try:
+        return load(folder)
+    except OSError as error:
+        raise TerminalError("bad_data", f"{error.filename or folder} cannot be read: {fault(error)}") from None
+
+
+def _records(path: Path, kind: type[Record]) -> Iterator[tuple[str, Record]]:
+    """(file and line, record). A mark at the beginning of the file that says UTF-8 (BOM) is no part of a line."""
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    try:
-                        yield kind.model_validate_json(line)
-                    except ValidationError as error:
-                        first = error.errors(include_input=False, include_url=False)[0]
-                        where = ".".join(str(part) for part in first["loc"])
-                        raise TerminalError("bad_data", f"{path}:{number}: {where or 'line'}: {first['msg']}") from None
+                    record = read_record(kind, line)
+                    if isinstance(record, str):
+                        raise TerminalError("bad_data", f"{path}:{number}: {record}")
+                    yield f"{path}:{number}", record
     except FileNotFoundError:
         raise TerminalError("no_data", f"{path} is missing") from None
-    except UnicodeDecodeError as error:
-        raise TerminalError("bad_data", f"{path} is not UTF-8: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TerminalError("bad_data", f"{path} cannot be read: {fault(error)}") from None

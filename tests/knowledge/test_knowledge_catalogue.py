@@ -93,7 +93,8 @@ GOOD = {"format": 1, "version": "v", "made": {}, "anchors": ["1"], "shortlist": 
     [
         (None, "cannot be read"),
         ("{", "cannot be read"),
-        ("[]", "cannot be read"),
+        ("[]", "must be a JSON object"),
+        ("[" * 300_000, "nested too deeply"),
         (json.dumps(GOOD | {"format": 2}), "another release"),
         (json.dumps({name: part for name, part in GOOD.items() if name != "anchors"}), "'anchors' is missing"),
         (json.dumps(GOOD | {"anchors": "123"}), "lists of ids"),
@@ -101,7 +102,10 @@ GOOD = {"format": 1, "version": "v", "made": {}, "anchors": ["1"], "shortlist": 
         (json.dumps(GOOD | {"shortlist": ["1", "1"]}), "named twice"),
         (json.dumps(GOOD | {"shortlist": ["two words"]}), "two words"),
         (json.dumps(GOOD | {"version": "a|b"}), "no version"),
-        (json.dumps(GOOD | {"made": 3}), "cannot be read"),
+        (json.dumps(GOOD | {"version": None}), "version must be a text"),
+        (json.dumps(GOOD | {"version": 7}), "version must be a text"),
+        (json.dumps(GOOD | {"made": 3}), "made an object"),
+        (json.dumps(GOOD | {"made": []}), "made an object"),
     ],
 )
 def test_a_wrong_catalogue_file_is_refused_with_its_name_and_the_fault(tmp_path, content, told):
@@ -137,3 +141,10 @@ async def test_another_scenario_takes_its_own_catalogue_and_never_films_recorded
 def test_recorded_knowledge_of_films_is_refused_for_another_scenario(wrong):
     with pytest.raises(ValueError, match="recorded knowledge is about films"):
         KnowledgeSettings(scenario="music", **wrong)
+
+
+def test_a_name_that_no_file_can_have_is_refused_with_words(tmp_path):
+    with pytest.raises(TerminalError, match="file name too long"):
+        Catalogue("v", ("1",), ("1",)).write(tmp_path / ("x" * 300 + ".json"))
+    with pytest.raises(TerminalError, match="file name too long"):
+        load_catalogue(tmp_path / ("x" * 300 + ".json"))

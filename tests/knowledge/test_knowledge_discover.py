@@ -174,3 +174,29 @@ def test_a_wrong_sample_file_is_refused_with_its_line(tmp_path, name, content, t
         read_samples(path)
     assert caught.value.reason == "bad_sample"
     assert name in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("noun", "kept"),
+    [
+        ("Cup.", "cup"),
+        ("TV show", "TV show"),
+        ("Prefers short cooperative sess", "tea_cups"),  # the schema cut it
+        ("a cup for tea in the morning", "tea_cups"),
+        (" ", "tea_cups"),
+    ],
+)
+async def test_a_word_that_is_cut_or_a_sentence_does_not_become_the_noun(ask, noun, kept):
+    proposal = await ask(proposed(noun=noun), name="tea_cups")
+    assert proposal.scenario.noun == kept.replace("_", " ")
+    assert proposal.repairs["noun_replaced"] == (kept == "tea_cups")
+
+
+async def test_a_proposal_that_cannot_be_written_leaves_nothing(ask, tmp_path, file_limit):
+    proposal = await ask(proposed())
+    with pytest.raises(TerminalError, match="file name too long"):
+        write_proposal(proposal, tmp_path / ("x" * 300 + ".toml"))
+    with file_limit(1000), pytest.raises(TerminalError, match="file too large"):
+        write_proposal(proposal, tmp_path / "cups.toml")
+    assert not list(tmp_path.iterdir())
+    write_proposal(proposal, tmp_path / "cups.toml")

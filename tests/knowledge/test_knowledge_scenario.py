@@ -170,3 +170,24 @@ def test_a_wrong_scenario_file_is_refused_with_the_place(old, new, told):
     with pytest.raises(TerminalError, match=told) as caught:
         parse_scenario(VALID.replace(old, new), "cups")
     assert caught.value.reason == "bad_scenario"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("deep.toml", b"a=" + b"[" * 100_000, "nested too deeply"),
+        ("latin.toml", b'name = "\xe9"', "not UTF-8"),
+        ("none.toml", None, "cannot be read: no such file or directory"),
+        ("x" * 300 + ".toml", None, "file name too long"),
+        ("~nobody-of-that-name/own.toml", None, "home directory"),
+    ],
+)
+def test_a_scenario_file_that_cannot_be_read_is_told_in_words(tmp_path, monkeypatch, name, content, told):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(TerminalError) as caught:
+        load_scenario(name)
+    assert caught.value.reason == "bad_scenario"
+    assert told in caught.value.message
+    assert "Errno" not in caught.value.message
