@@ -20,7 +20,7 @@ from reki.knowledge.transfer import EDITED, import_file
 from reki.settings import Settings
 
 _CHUNK = 200
-UNKNOWN = "of unknown users or items"
+UNKNOWN = "without a user or item in the stack"
 AHEAD = "ahead"
 _ADVICE = {
     UNKNOWN: "Publish those users' events and the items' profiles, then import again with --feast.",

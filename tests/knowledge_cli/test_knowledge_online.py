@@ -128,10 +128,29 @@ def test_imported_knowledge_reaches_feast_but_not_for_users_whom_it_knows_more_o
     assert code == 0, err
     assert "4 records taken" in out
     assert "1 ahead" in out
+    assert "Stored, not in force: 1 ahead. They were made from more events" in out
     assert "1 without a user" in out
     assert "2 written" in out
     assert world(changed[0]["entity_id"])[0]["knowledge_model"] == "other"
     assert world(changed[1]["entity_id"])[0]["knowledge_model"] == "double"
+
+
+def test_what_is_in_force_though_nothing_is_stored_is_exported_and_taken_elsewhere(world, reki, environment, tmp_path):
+    file = tmp_path / "in-force.jsonl"
+    code, _, err = reki("export", file)
+    assert code == 2
+    assert "--in-force writes what the running stack uses" in err
+    code, out, err = reki("export", file, "--in-force")
+    assert code == 0, err
+    records = {(one["entity"], one["entity_id"]): one for one in map(json.loads, file.read_text().splitlines())}
+    assert {user for kind, user in records if kind == "user"} == set(USERS)
+    assert sum(kind == "item" for kind, _ in records) == 60
+    assert records["user", "13"]["factors"] == json.loads(world("13")[0]["knowledge_factors"])
+    assert records["user", "13"]["mode"] == records["item", "50"]["mode"] == "recorded"
+    environment["REKI_DATA_DIR"] = str(tmp_path / "elsewhere")
+    code, out, err = reki("import", file)
+    assert code == 0, err
+    assert "63 records taken" in out
 
 
 def test_a_catalogue_of_the_stacks_items_is_used_and_vectors_that_say_nothing_are_not(
