@@ -6,7 +6,7 @@ again asks nothing twice.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -36,7 +36,7 @@ class Bulk(Generic[T, A]):
 
     `deliver` is given results in batches of at most `batch`, at the latest `batch_s` after the first of them; the run
     goes on only when it returns. `patience_s`: how long transient errors may last, with no answer in between, before
-    the run ends.
+    the run ends. `hopeless`: reasons of transient errors that no waiting mends; the run ends at the first of them.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Bulk(Generic[T, A]):
         *,
         concurrency: int,
         patience_s: float = 300.0,
+        hopeless: Collection[str] = (),
         batch: int = 64,
         batch_s: float = 1.0,
     ) -> None:
@@ -55,6 +56,7 @@ class Bulk(Generic[T, A]):
         self._deliver = deliver
         self._concurrency = concurrency
         self._patience_s = patience_s
+        self._hopeless = frozenset(hopeless)
         self._batch = batch
         self._batch_s = batch_s
         self._turn = asyncio.Lock()
@@ -62,16 +64,17 @@ class Bulk(Generic[T, A]):
         self._results: asyncio.Queue[Result[T, A] | None] = asyncio.Queue(maxsize=batch)
         self._answered_at = 0.0
         self._failure: RekiError | None = None
+        self._left = False  # a subject was taken and given up, because the run was stopped
 
     def stop(self) -> None:
         """Take no new subject; what is being asked is waited for and delivered."""
         self._stopping.set()
 
     async def run(self) -> bool:
-        """Whether all subjects were dealt with (False: stopped).
+        """Whether all subjects were dealt with (False: stopped, and some are left).
 
-        Raises `TransientError` when the source or the store stayed away for longer than the patience, and whatever
-        `subjects` and `deliver` raise. What was answered until then has been delivered.
+        Raises `TransientError` when the source or the store stayed away for longer than the patience or for a
+        hopeless reason, and whatever `subjects` and `deliver` raise. What was answered until then has been delivered.
         """
         self._answered_at = self._now()
         delivering = asyncio.create_task(self._hand_out())
@@ -86,7 +89,9 @@ class Bulk(Generic[T, A]):
             await asyncio.gather(*askers, delivering, return_exceptions=True)
         if self._failure is not None:
             raise self._failure
-        return not self._stopping.is_set()
+        if not self._stopping.is_set():
+            return True
+        return not self._left and await asyncio.to_thread(_next, self._subjects) is None
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -115,11 +120,12 @@ class Bulk(Generic[T, A]):
                 self._answered_at = self._now()
                 return Result(subject, None, error)
             except TransientError as error:
-                if self._stopping.is_set():
-                    return None
-                if self._now() - self._answered_at > self._patience_s:
+                impatient = self._now() - self._answered_at > self._patience_s
+                if error.reason in self._hopeless or (impatient and not self._stopping.is_set()):
                     self._failure = error
                     self.stop()
+                if self._stopping.is_set():
+                    self._left = True
                     return None
                 # Jitter, not a secret: askers that failed together must not come back together.
                 wait = max(error.retry_after_s or 0.0, pause * random.uniform(0.5, 1.0))  # noqa: S311
@@ -128,6 +134,7 @@ class Bulk(Generic[T, A]):
                     await asyncio.wait_for(self._stopping.wait(), wait)
                 except TimeoutError:
                     continue
+                self._left = True
                 return None
             else:
                 self._answered_at = self._now()

@@ -8,14 +8,13 @@ import json
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from knowledge.base import RekiError, TerminalError, TransientError
-from knowledge.text import one_line, without_surrogates
+from knowledge.text import address, one_line, without_surrogates
 
 # A wrong key, address or model is the operator's to mend, not the request's fault: waiting loses nothing, a dead
 # letter for every changed user would.
@@ -83,8 +82,8 @@ async def fetch(client: openai.AsyncOpenAI, body: dict[str, Any], max_bytes: int
 
     Raises:
         TransientError: `llm_timeout`, `llm_unreachable`, `llm_busy` (429), `llm_unavailable` (5xx),
-            `llm_misconfigured` (a redirect, 401, 402, 403, 404, 405, 407, 410), `llm_bad_response` (an answer that is no
-            chat completion).
+            `llm_misconfigured` (a redirect, 401, 402, 403, 404, 405, 407, 410), `llm_bad_response` (an answer that is
+            no chat completion).
         TerminalError: `llm_rejected` (other 4xx: most often a prompt that is too long), `answer_too_long`.
     """
     try:
@@ -104,9 +103,8 @@ async def fetch(client: openai.AsyncOpenAI, body: dict[str, Any], max_bytes: int
 
 
 def server(url: str) -> str:
-    """The server in words, by its address without what may be secret in it."""
-    parts = urlsplit(url)
-    return f"the LLM server {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    """The server in words."""
+    return f"the LLM server {address(url)}"
 
 
 def translate(error: Exception, url: str, key: str = "") -> RekiError:

@@ -127,10 +127,12 @@ def open_source(
     recorded = RecordedSource(store or RecordedStore.load()) if settings.uses_recorded else None
     if recorded is not None and settings.llm == "recorded":
         return RoutedSource(recorded, None)
-    from knowledge.client import LlmClient  # its library takes a second to import: only where it is used
+    if client is None:
+        from knowledge.client import LlmClient  # its library takes a second to import: only where it is used
 
+        client = LlmClient(settings, clock)
     live = LiveSource(
-        client or LlmClient(settings, clock),
+        client,
         load_scenario(settings.scenario),
         chosen_catalogue(settings.catalogue_file).trimmed(settings.shortlist_size),
         titles,

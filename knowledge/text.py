@@ -8,6 +8,7 @@ import json
 import re
 import unicodedata
 from typing import Any
+from urllib.parse import urlsplit
 
 # Without a dot or a name, too: a cut address still names somebody.
 _EMAIL = re.compile(r"[^\s@\"()\u2039\u203a]*@[^\s@\"()\u2039\u203a]+")
@@ -54,6 +55,12 @@ def without_surrogates(data: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(data, dict):
         return {without_surrogates(name): without_surrogates(part) for name, part in data.items()}
     return data
+
+
+def address(url: str) -> str:
+    """A server's address for people: without a name and password in it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 def is_blank(text: str) -> bool:

@@ -3,7 +3,7 @@
 from knowledge.base import TerminalError
 from reki.paths import run_dirs
 from reki.settings import Settings, Source, load_settings
-from reki.stack import control, services
+from reki.stack import control
 
 # What a running stack decides: where things are. All else is a matter of this command's own settings.
 _PLACES = (
@@ -40,6 +40,8 @@ def current_settings() -> Settings:
     settings = load_settings()
     for run_dir in run_dirs().values():
         if control.is_up(run_dir):
+            from reki.stack import services  # and with it the libraries of all that a stack runs
+
             stack = load_settings(environ={"REKI_SETTINGS": str(services.settings_file(run_dir))})
             places = {field: stack.value(field) for field in _PLACES if not settings.is_explicit(field)}
             return settings.replaced(Source.STACK, **places)

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from knowledge.answers import Answer
+from knowledge.base import TransientError
 from knowledge.client import LlmClient
 from knowledge.meter import Meter
 from knowledge.prompts import Prompt
@@ -24,6 +25,11 @@ class BulkClient:
     @meter.setter
     def meter(self, meter: Meter) -> None:
         self._client.meter = meter
+
+    @property
+    def trouble(self) -> TransientError | None:
+        """Why the last call got no answer; None once one did."""
+        return self._client.trouble
 
     async def complete(self, prompt: Prompt, purpose: str) -> Answer:
         """Ask."""

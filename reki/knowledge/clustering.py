@@ -41,7 +41,7 @@ def choose(
     """
     wanted = k or max(1, min(MOST_CLUSTERS, len(population.ids) // _AVERAGE))
     held = None if recluster else _newest(folder)
-    why = "clustered anew, as asked" if recluster else "the first clusters"
+    why = "clustered anew, as asked" if recluster else "newly made: there were none yet"
     if held is not None:
         why = _unfit(held, population, k, budgeted)
         if not why:
@@ -56,6 +56,20 @@ def choose(
         seed=seed,
     )
     return Chosen(clusters, True, why)
+
+
+def described(clusters: Clusters, whom: str, why: str, count: int, without: int) -> str:
+    """The clusters in one sentence; `whom` (users or items) of whom there are `count`, and `without` have no vector."""
+    least, most = int(clusters.counts.min()), int(clusters.counts.max())
+    groups = "1 cluster" if clusters.k == 1 else f"{clusters.k:,} clusters of {least}"
+    if clusters.k > 1:
+        groups += f" to {most}" if most > least else " each"
+    text = f"{count:,} {whom} in {groups} ({why})"
+    if least < MIN_MEMBERS:
+        text += f"; a trial only: fewer than the {MIN_MEMBERS} that a cluster needs to hide the single one"
+    if without:
+        text += f"; {without:,} left out, as there is nothing of them to make a vector from"
+    return text
 
 
 def clusters_paid_for(

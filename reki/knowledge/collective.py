@@ -36,18 +36,18 @@ from knowledge.prompts import Limits
 from knowledge.scenario import Scenario, load_scenario
 from knowledge.store import KnowledgeStore
 from reki.knowledge import population as populations
-from reki.knowledge.client import BulkClient
-from reki.knowledge.clustering import answers_of, choose, clusters_paid_for
-from reki.knowledge.generate import Wish, chosen
+from reki.knowledge.clustering import answers_of, choose, clusters_paid_for, described
+from reki.knowledge.generate import Wish, announce, chosen, nameable, nothing_missing
 from reki.knowledge.learned import Learned
-from reki.knowledge.opened import Opened, answering, opened
+from reki.knowledge.opened import Opened, answering, opened, who_answers
 from reki.knowledge.plan import CountingClient, Plan, make_cluster_plan, report
 from reki.knowledge.population import Population
 from reki.knowledge.progress import showing
-from reki.knowledge.running import Interruptible, Tally, keep, note_cost, tell
+from reki.knowledge.running import HOPELESS, Tally, keep, note_cost, run_through, tell, tell_stopped
 from reki.settings import Settings
 
 if TYPE_CHECKING:
+    from reki.knowledge.client import BulkClient
     from reki.knowledge.feast import Feast
     from streams.release_parts import RefreshRelease
 
@@ -76,8 +76,13 @@ def generate_collective(wish: Wish, console: Console) -> int:
         settings = world.settings
         if settings.knowledge.llm == "recorded":
             raise TerminalError("no_llm", "there is no recorded knowledge of clusters: set REKI_LLM to who answers")
+        ids = chosen(world, wish)
+        if not ids:
+            return nothing_missing(wish, console)
+        if wish.kind == "users":
+            nameable(world)
         release = _release(settings, console) if world.is_online else None
-        population = _populate(world, wish, release)
+        population = _populate(world, wish, ids, release)
         asking = _asking(settings, world)
         entity, model = wish.kind.removesuffix("s"), settings.knowledge.model_name
         folder = world.store().folder / "clusters" / entity
@@ -88,9 +93,7 @@ def generate_collective(wish: Wish, console: Console) -> int:
         found = choose(folder, entity, population, k, wish.budget is not None, wish.recluster)
         clusters = found.clusters
         console.print(
-            f"{len(population.ids):,} {wish.kind} in {clusters.k} clusters of {clusters.counts.min()} to "
-            f"{clusters.counts.max()} ({found.why}); {population.without:,} without a vector left out",
-            soft_wrap=True,
+            described(clusters, wish.kind, found.why, len(population.ids), population.without), soft_wrap=True
         )
         answers = answers_of(folder, clusters, asking.scenario, asking.catalogue, model)
         requests = list(
@@ -102,20 +105,22 @@ def generate_collective(wish: Wish, console: Console) -> int:
             plan = Plan(answered=clusters.k - len(requests))
             source = asking.source(settings, CountingClient(settings.knowledge, plan))
             asyncio.run(make_cluster_plan(requests, source, plan))
+            console.print(f"by {who_answers(settings)}; nothing is asked:", soft_wrap=True)
             for what, much in report(plan, settings.knowledge, f"{entity}_cluster", wish.prices, world.store().folder):
                 console.print(f"  {what:<28} {much}", soft_wrap=True)
+            _predict(world, wish, population.ids, console)
             return 0
         if found.is_new:
             write_clusters(folder, clusters)
+        announce(world, f"{len(requests):,} of {clusters.k:,} clusters to ask about", release is not None, console)
         with answering(settings) as ready, world.store() as store:
-            began, client = time.monotonic(), BulkClient(ready.knowledge)
+            began, client = time.monotonic(), _client(ready)
             source = asking.source(ready, client)
-            tally = asyncio.run(_ask(source, requests, answers, ready.knowledge.llm_concurrency, console))
+            tally = asyncio.run(_ask(source, requests, answers, ready.knowledge.llm_concurrency, client, console))
             note_cost(client, model, f"{entity}_cluster", store, time.monotonic() - began)
             tell(tally, client.meter, len(requests), time.monotonic() - began, None, console)
             if not tally.finished:
-                console.print("Stopped. The same command goes on where this one ended.", soft_wrap=True)
-                return 130
+                return tell_stopped(client, console)
             feast = _feast(ready, release, wish.replace_individual) if release is not None else None
             with feast or nullcontext():
                 made = asyncio.run(
@@ -126,8 +131,26 @@ def generate_collective(wish: Wish, console: Console) -> int:
     return 1 if tally.errors or made.errors else 0
 
 
-def _populate(world: Opened, wish: Wish, release: "RefreshRelease | None") -> Population:
-    ids, encoders = chosen(world, wish), world.settings.encoders
+def _client(settings: Settings) -> "BulkClient":
+    from reki.knowledge.client import BulkClient
+
+    return BulkClient(settings.knowledge)
+
+
+def _predict(world: Opened, wish: Wish, ids: list[str], console: Console) -> None:
+    """For whom the run would change nothing that is in force."""
+    if not world.is_online or wish.kind != "users" or wish.replace_individual:
+        return
+    from reki.knowledge.writing import with_own_knowledge
+
+    kept = with_own_knowledge(world.settings.feature_repo, ids)
+    if kept:
+        text = f"{kept:,} of {len(ids):,}: knowledge of their own is in force; --replace replaces it"
+        console.print(f"  {'would stay as they are':<28} {text}", soft_wrap=True)
+
+
+def _populate(world: Opened, wish: Wish, ids: list[str], release: "RefreshRelease | None") -> Population:
+    encoders = world.settings.encoders
     if wish.kind == "items":
         return populations.items(world.subjects, ids, encoders)
     return populations.users(world.subjects, ids, encoders, release)
@@ -157,6 +180,7 @@ async def _ask(
     requests: list[ClusterRequest],
     answers: CollectiveStore,
     concurrency: int,
+    client: "BulkClient",
     console: Console,
 ) -> Tally:
     tally = Tally()
@@ -173,10 +197,9 @@ async def _ask(
                 await asyncio.to_thread(answers.add, result.extraction.knowledge)
             show(tally.done, source.meter.total("tokens_out"))
 
-        bulk = Bulk(requests, source.cluster, deliver, concurrency=concurrency, batch_s=0.2)
+        bulk = Bulk(requests, source.cluster, deliver, concurrency=concurrency, hopeless=HOPELESS, batch_s=0.2)
         try:
-            with Interruptible(bulk.stop):
-                tally.finished = await bulk.run()
+            tally.finished = await run_through(bulk, show, client)
         finally:
             await source.close()
     return tally

@@ -17,20 +17,22 @@ from rich.console import Console
 
 from knowledge.base import TerminalError
 from knowledge.bulk import Bulk, Result
+from knowledge.catalogue import chosen_catalogue
+from knowledge.live import known
 from knowledge.meter import Meter
 from knowledge.requests import Extraction
 from knowledge.store import KnowledgeStore
-from reki.knowledge.client import BulkClient
 from reki.knowledge.learned import Learned
-from reki.knowledge.opened import Opened, answering, opened
+from reki.knowledge.opened import Opened, answering, opened, who_answers
 from reki.knowledge.plan import CountingClient, Plan, Prices, make_plan, report
 from reki.knowledge.progress import showing
-from reki.knowledge.running import Interruptible, Tally, keep, note_cost, tell
+from reki.knowledge.running import HOPELESS, Tally, interruptible, keep, note_cost, run_through, tell, tell_stopped
 from reki.knowledge.subjects import Subject, UserSubject
 from reki.settings import Settings
 
 if TYPE_CHECKING:
     from encoders.finder import Finder
+    from reki.knowledge.client import BulkClient
     from reki.knowledge.feast import Feast
     from streams.release_parts import RefreshRelease
 
@@ -62,14 +64,26 @@ def generate(wish: Wish, console: Console | None = None) -> int:
     Raises `TerminalError` and `TransientError` with what to do; a later run goes on where this one ended.
     """
     console = console or Console(highlight=False)
-    if wish.mode == "collective":
-        from reki.knowledge.collective import generate_collective
+    try:
+        with interruptible(console):
+            if wish.mode == "collective":
+                from reki.knowledge.collective import generate_collective
 
-        return generate_collective(wish, console)
+                return generate_collective(wish, console)
+            return _generate_individual(wish, console)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _generate_individual(wish: Wish, console: Console) -> int:
     if wish.clusters is not None or wish.budget is not None or wish.recluster or wish.replace_individual:
         raise TerminalError("bad_option", "--k, --budget, --recluster and --replace go with --mode collective")
     with opened(wish.folder, wish.training_split) as world:
         ids = chosen(world, wish)
+        if not ids:
+            return nothing_missing(wish, console)
+        if wish.kind == "users" and not world.settings.knowledge.uses_recorded:
+            nameable(world)
         find_file = world.settings.knowledge.find_file
         needs_release = not wish.dry_run or (wish.find and find_file is None)
         release = _release(world, console) if world.is_online and needs_release else None
@@ -79,9 +93,10 @@ def generate(wish: Wish, console: Console | None = None) -> int:
         if wish.dry_run:
             _dry_run(wish, world, ids, finder, console)
             return 0
+        announce(world, f"{len(ids):,} {wish.kind}", release is not None, console)
         with answering(world.settings) as settings, world.store() as store:
             began = time.monotonic()
-            client = None if settings.knowledge.llm == "recorded" else BulkClient(settings.knowledge)
+            client = _client(settings)
             feast = _feast(settings, release) if release is not None else None
             with feast or nullcontext():
                 tally, meter = asyncio.run(_run(wish, world, settings, ids, finder, client, store, feast, console))
@@ -89,19 +104,40 @@ def generate(wish: Wish, console: Console | None = None) -> int:
                 note_cost(client, settings.knowledge.model_name, _purpose(wish), store, time.monotonic() - began)
         tell(tally, meter, len(ids), time.monotonic() - began, store, console)
     if not tally.finished:
-        console.print("Stopped. The same command goes on where this one ended.", soft_wrap=True)
-        return 130
+        return tell_stopped(client, console)
     return 1 if any(reason != "no_newer_record" for reason in tally.errors) else 0
 
 
 def chosen(world: Opened, wish: Wish) -> list[str]:
-    """The ids that the wish is about, in order. Raises `TerminalError` (`no_subjects`)."""
+    """The ids that the wish is about, in order; none where all have what it asks for.
+
+    Raises `TerminalError` (`no_subjects`) where there is nobody at all.
+    """
     find = world.subjects.user_ids if wish.kind == "users" else world.subjects.item_ids
     ids = find(wish.missing)[: wish.limit]
-    if not ids:
+    if not ids and not (wish.missing and find(False)):
         where = "in this folder" if wish.folder else "in the stores: `reki load-sample` or your topics fill them"
-        raise TerminalError("no_subjects", f"there are no {'such ' if wish.missing else ''}{wish.kind} {where}")
+        raise TerminalError("no_subjects", f"there are no {wish.kind} {where}")
     return ids
+
+
+def nothing_missing(wish: Wish, console: Console) -> int:
+    """Say so; the exit code."""
+    console.print(f"Nothing is missing: all {wish.kind} have knowledge in force.", soft_wrap=True)
+    return 0
+
+
+def nameable(world: Opened) -> None:
+    """Raise `TerminalError` (`no_titles`) where no user could be asked about, before the first one is."""
+    catalogue = chosen_catalogue(world.settings.knowledge.catalogue_file)
+    known(catalogue.trimmed(world.settings.knowledge.shortlist_size), world.titles())
+
+
+def announce(world: Opened, whom: str, feast: bool, console: Console) -> None:
+    """The first line: who is asked, and where results go."""
+    answers = world.settings.knowledge.knowledge_cache_dir
+    places = f"results in {world.store().folder}{' and in Feast' if feast else ''}, answers in {answers}"
+    console.print(f"{whom}, by {who_answers(world.settings)}; {places}", soft_wrap=True, markup=False)
 
 
 def _subjects(world: Opened, wish: Wish, ids: Sequence[str], finder: "Finder | None") -> Iterator[Subject]:
@@ -125,6 +161,14 @@ def _finder(world: Opened, wish: Wish, release: "RefreshRelease | None") -> "Fin
     return open_finder(world.subjects, world.settings, release)
 
 
+def _client(settings: Settings) -> "BulkClient | None":
+    if settings.knowledge.llm == "recorded":
+        return None
+    from reki.knowledge.client import BulkClient  # its library takes half a second to import
+
+    return BulkClient(settings.knowledge)
+
+
 def _purpose(wish: Wish) -> str:
     return wish.kind.removesuffix("s")
 
@@ -143,10 +187,10 @@ def _feast(settings: Settings, release: "RefreshRelease") -> "Feast":
 
 def _dry_run(wish: Wish, world: Opened, ids: Sequence[str], finder: "Finder | None", console: Console) -> None:
     settings, plan = world.settings, Plan()
-    source = world.source(settings, CountingClient(settings.knowledge, plan))
+    source = world.source(settings, CountingClient(settings.knowledge, plan), counted=True)
     asyncio.run(make_plan(_subjects(world, wish, ids, finder), source, plan))
     lines = report(plan, settings.knowledge, _purpose(wish), wish.prices, world.store().folder)
-    console.print(f"{len(ids):,} {wish.kind}, {settings.knowledge.model_name}; nothing is asked:", soft_wrap=True)
+    console.print(f"{len(ids):,} {wish.kind}, by {who_answers(settings)}; nothing is asked:", soft_wrap=True)
     for what, much in lines:
         console.print(f"  {what:<28} {much}", soft_wrap=True)
 
@@ -157,7 +201,7 @@ async def _run(
     settings: Settings,
     ids: Sequence[str],
     finder: "Finder | None",
-    client: BulkClient | None,
+    client: "BulkClient | None",
     store: KnowledgeStore,
     feast: "Feast | None",
     console: Console,
@@ -176,10 +220,9 @@ async def _run(
             show(tally.done, source.meter.total("tokens_out"))
 
         subjects = _subjects(world, wish, ids, finder)
-        bulk = Bulk(subjects, ask, deliver, concurrency=settings.knowledge.llm_concurrency)
+        bulk = Bulk(subjects, ask, deliver, concurrency=settings.knowledge.llm_concurrency, hopeless=HOPELESS)
         try:
-            with Interruptible(bulk.stop):
-                tally.finished = await bulk.run()
+            tally.finished = await run_through(bulk, show, client)
         finally:
             await source.close()
             if feast is not None:

@@ -10,14 +10,15 @@ from urllib.parse import urlsplit
 from knowledge.base import TerminalError
 from knowledge.catalogue import chosen_catalogue
 from knowledge.live import Llm
+from knowledge.recorded import RecordedStore
 from knowledge.requests import KnowledgeSource
 from knowledge.scenario import load_scenario
 from knowledge.source import open_source
 from knowledge.store import KnowledgeStore
+from knowledge.text import address
 from reki.current import current_settings, reachable_settings
 from reki.knowledge.subjects import Subjects
-from reki.recorded import recorded_store
-from reki.settings import Settings
+from reki.settings import Settings, Source
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,16 @@ class Opened:
         catalogue = chosen_catalogue(self.settings.knowledge.catalogue_file)
         return self.subjects.titles(list(dict.fromkeys([*catalogue.anchors, *catalogue.shortlist])))
 
-    def source(self, settings: Settings, client: Llm | None = None) -> KnowledgeSource:
-        """Who answers; `client` is asked instead of the settings' server."""
-        knowledge = settings.knowledge
-        store = recorded_store(settings.ranking.movielens_dir) if knowledge.uses_recorded else None
+    def source(self, settings: Settings, client: Llm | None = None, *, counted: bool = False) -> KnowledgeSource:
+        """Who answers; `client` is asked instead of the settings' server.
+
+        `counted`: answers are only counted, so that recorded ones need not be cleaned, which takes all the ratings.
+        """
+        knowledge, store = settings.knowledge, None
+        if knowledge.uses_recorded:
+            from reki.recorded import recorded_store
+
+            store = RecordedStore.load() if counted else recorded_store(settings.ranking.movielens_dir)
         return open_source(knowledge, self.titles(), store=store, client=client)
 
 
@@ -76,20 +83,42 @@ def opened(folder: Path | None, training_split: bool = False) -> Iterator[Opened
         client.close()
 
 
+def who_answers(settings: Settings) -> str:
+    """Who is asked, and where, in words."""
+    knowledge = settings.knowledge
+    if knowledge.llm == "recorded":
+        return "recorded MovieLens-100K knowledge, without an LLM"
+    before = "recorded MovieLens-100K knowledge where there is some, else " if knowledge.uses_recorded else ""
+    chosen = (
+        ", as in this clone's stack (REKI_LLM chooses another)" if settings.sources.get("llm") is Source.STACK else ""
+    )
+    if knowledge.llm != "embedded":
+        return f"{before}{knowledge.model_name} at {address(knowledge.llm_base_url)}{chosen}"
+    if _runs(knowledge.llm_base_url):
+        return f"{before}the embedded {knowledge.model_name} at {address(knowledge.llm_base_url)}{chosen}"
+    return f"{before}the embedded {knowledge.model_name}, started for this run{chosen}"
+
+
 @contextmanager
 def answering(settings: Settings) -> Iterator[Settings]:
     """`settings` with an LLM that answers: the embedded one is started where none is running (`reki up --stores`)."""
     if settings.knowledge.llm != "embedded":
         yield settings
         return
-    from reki.embedded import llm
-
-    address = settings.knowledge.llm_base_url
-    port = urlsplit(address).port if address else None
-    if port is not None and llm.is_ready(port):
+    if _runs(settings.knowledge.llm_base_url):
         yield settings
         return
+    from reki.embedded import llm
+
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reki-llm-"))
         server = stack.enter_context(llm.start(Path(folder), settings.reki.llm_slots))
         yield settings.replaced(llm_base_url=server.base_url)
+
+
+def _runs(url: str) -> bool:
+    """Whether the embedded server is up there."""
+    from reki.embedded import llm
+
+    port = urlsplit(url).port if url else None
+    return port is not None and llm.is_ready(port)

@@ -4,18 +4,21 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from knowledge.answer_key import answer_key
 from knowledge.answers import Answer
 from knowledge.base import TerminalError
-from knowledge.client import LlmClient
-from knowledge.collective import ClusterRequest, CollectiveSource
 from knowledge.meter import Meter
 from knowledge.prompts import Prompt
 from knowledge.requests import KnowledgeSource
 from knowledge.settings import KnowledgeSettings
 from reki.knowledge.measured import BYTES_PER_TOKEN, measured
+from reki.knowledge.measured import duration as duration
 from reki.knowledge.subjects import Subject, UserSubject
+
+if TYPE_CHECKING:
+    from knowledge.collective import ClusterRequest, CollectiveSource
 
 _PLANNED = "planned"
 
@@ -34,7 +37,8 @@ class Plan:
     """What a run would do. Bytes are of the prompts that would be sent, `shared_bytes` those of their first message."""
 
     calls: int = 0
-    answered: int = 0  # in the answer cache, or recorded
+    answered: int = 0  # in the answer cache
+    recorded: int = 0
     impossible: dict[str, int] = field(default_factory=dict)  # reason -> how many
     bytes_in: int = 0
     shared_bytes: int = 0
@@ -47,12 +51,10 @@ class Plan:
 
 
 class CountingClient:
-    """An `Llm` that counts and never answers."""
+    """An `Llm` that counts and never answers. Without the real client, whose library takes its time to load."""
 
     def __init__(self, settings: KnowledgeSettings, plan: Plan) -> None:
-        # Names answers as the real client does; the address is no part of a name.
-        named = settings.model_copy(update={"llm_base_url": settings.llm_base_url or "http://127.0.0.1:9/v1"})
-        self._client = LlmClient(named)
+        self._settings = settings
         self._plan = plan
         self._keys: set[str] = set()
         self._shared: set[str] = set()
@@ -76,11 +78,10 @@ class CountingClient:
 
     def cache_key(self, prompt: Prompt) -> str:
         """As the real client names it."""
-        return self._client.cache_key(prompt)
+        return answer_key(self._settings, prompt)
 
     async def close(self) -> None:
-        """Close the client."""
-        await self._client.close()
+        """Nothing to give back."""
 
 
 async def make_plan(subjects: Iterable[Subject], source: KnowledgeSource, plan: Plan) -> None:
@@ -88,17 +89,18 @@ async def make_plan(subjects: Iterable[Subject], source: KnowledgeSource, plan: 
     for subject in subjects:
         try:
             if isinstance(subject, UserSubject):
-                await source.user(subject.request)
+                found = await source.user(subject.request)
             else:
-                await source.item(subject.profile)
-            plan.answered += 1
+                found = await source.item(subject.profile)
+            plan.answered += found.prompt_hash is not None
+            plan.recorded += found.prompt_hash is None
         except TerminalError as error:
             plan.refused(error)
         await asyncio.sleep(0)
     await source.close()
 
 
-async def make_cluster_plan(requests: Iterable[ClusterRequest], source: CollectiveSource, plan: Plan) -> None:
+async def make_cluster_plan(requests: "Iterable[ClusterRequest]", source: "CollectiveSource", plan: Plan) -> None:
     """The same for questions about clusters."""
     for request in requests:
         try:
@@ -137,6 +139,7 @@ def report(
     lines = [
         ("calls", f"{plan.calls:,}"),
         ("answered already (no call)", f"{plan.answered:,}"),
+        *([("recorded (no call)", f"{plan.recorded:,}")] if plan.recorded else []),
         ("tokens in", f"{tokens_in:,} ({basis})"),
         ("  of these shared by all", f"{shared:,}: paid once by a server with a prefix cache"),
         ("tokens out", f"{tokens_out:,} ({'measured' if run else 'at most'})"),
@@ -147,18 +150,20 @@ def report(
         lines.append(("time", f"{duration(seconds)} at {run.tokens_out / run.seconds:.1f} tokens/s out, as measured"))
     else:
         lines.append(("time", f"unknown: no run with {settings.model_name} was measured here yet"))
-    if prices.tokens_in or prices.tokens_out:
-        full = (tokens_in * prices.tokens_in + tokens_out * prices.tokens_out) / 1e6
-        text = f"{full:,.4g}"
-        if prices.cached is not None:
-            saved = shared * (prices.tokens_in - prices.cached) / 1e6
-            text += f"; {full - saved:,.4g} where the shared part comes from the server's cache"
-        lines.append(("money", text))
+    if not (prices.tokens_in or prices.tokens_out or prices.cached):
+        return lines
+    if not plan.calls:
+        return [*lines, ("money", "0: there is nothing to ask")]
+    full = (tokens_in * prices.tokens_in + tokens_out * prices.tokens_out) / 1e6
+    most = "" if run else "; at most, nothing measured yet"
+    terms = f"{tokens_in:,} in at {prices.tokens_in:g} + {tokens_out:,} out at {prices.tokens_out:g}"
+    lines.append(("money", f"{amount(full)} ({terms} a million{most})"))
+    if prices.cached is not None:
+        saved = shared * (prices.tokens_in - prices.cached) / 1e6
+        lines.append(("  with a prefix cache", f"{amount(full - saved)} (the shared part at {prices.cached:g})"))
     return lines
 
 
-def duration(seconds: float) -> str:
-    """Seconds for people."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+def amount(money: float) -> str:
+    """Money for people: cents where there are some, else two digits that say something."""
+    return f"{money:,.2f}" if money >= 0.1 else f"{money:.2g}"

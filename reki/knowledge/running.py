@@ -4,22 +4,28 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from knowledge.base import KnowledgeMode, TerminalError
+from knowledge.base import KnowledgeMode, RekiError, TerminalError, TransientError
+from knowledge.bulk import Bulk
 from knowledge.meter import Meter
 from knowledge.store import KnowledgeStore, Stored
 from reki.knowledge import measured
-from reki.knowledge.client import BulkClient
 from reki.knowledge.learned import Learned
+from reki.knowledge.progress import Show, watching
 
 if TYPE_CHECKING:
+    from reki.knowledge.client import BulkClient
     from reki.knowledge.feast import Feast
+
+
+HOPELESS = frozenset({"llm_misconfigured"})  # a command ends at once, a worker waits for its operator
+STOPPED = "The same command goes on where this one ended."
 
 
 @dataclass
@@ -101,12 +107,48 @@ class Interruptible:
         self.__exit__()
 
 
-def note_cost(client: BulkClient, model: str, purpose: str, store: KnowledgeStore, seconds: float) -> None:
+async def run_through(bulk: Bulk[Any, Any], show: Show, client: "BulkClient | None") -> bool:
+    """Run `bulk`, stopped by Ctrl-C; whether nothing is left. Raises what ends it, see `mend_first`."""
+
+    def trouble() -> str:
+        return f"waiting: {client.trouble.message}" if client is not None and client.trouble is not None else ""
+
+    with mend_first(client), Interruptible(bulk.stop):
+        async with watching(show, trouble):
+            return await bulk.run()
+
+
+@contextmanager
+def mend_first(client: "BulkClient | None" = None) -> Iterator[None]:
+    """A command has somebody before it who can mend a wrong key: such an error is `TerminalError` (exit code 2)."""
+    try:
+        yield
+    except TransientError as error:
+        if error.reason in HOPELESS:
+            raise TerminalError(error.reason, error.message) from None
+        cause: RekiError = error if client is None or client.trouble is None else client.trouble
+        if error.reason.startswith("llm_"):  # not of the breaker, which only says that others failed
+            raise TransientError(error.reason, f"{cause.message}. What was answered is kept. {STOPPED}") from None
+        raise
+
+
+@contextmanager
+def interruptible(console: Console) -> Iterator[None]:
+    """What ends at once (Ctrl-C twice, or before anything was asked) says so too, and that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"Stopped at once. What was answered and had arrived is kept. {STOPPED}", soft_wrap=True)
+        raise
+
+
+def note_cost(client: "BulkClient", model: str, purpose: str, store: KnowledgeStore, seconds: float) -> None:
     """Note what a run's calls cost, for later dry runs."""
     usage = client.meter.of(purpose)
     tokens = (usage.tokens_in, usage.tokens_cached, usage.tokens_out)
-    run = measured.Run(model, purpose, usage.answers, client.bytes_in[purpose], *tokens, seconds)
-    measured.note(store.folder, run)
+    if usage.answers and usage.tokens_in:  # else there is nothing to reckon from
+        run = measured.Run(model, purpose, usage.answers, client.bytes_in[purpose], *tokens, seconds)
+        measured.note(store.folder, run)
 
 
 def tell(
@@ -127,8 +169,11 @@ def tell(
         lines.append(f"{tally.stored:,} new records in {store.folder}")
     if tally.kept:
         lines.append(f"{tally.kept:,} have individual knowledge stored, which stays (--replace replaces it)")
-    if tally.feast:
-        lines.append("Feast: " + ", ".join(f"{count:,} {word}" for word, count in sorted(tally.feast.items())))
+    if tally.finished and total > tally.done:
+        lines.append(
+            f"{total - tally.done:,} left out: forgotten, or their events or profile are no longer held by the stores"
+        )
+    lines += feast_lines(tally.feast)
     for reason, count in sorted(tally.errors.items()):
         lines.append(f"{count:,} without knowledge ({reason}): {tally.example[reason]}")
     repairs = _repairs(meter) if meter is not None else Counter()
@@ -136,6 +181,34 @@ def tell(
         lines.append("mended: " + ", ".join(f"{count:,} {word}" for word, count in sorted(repairs.items())))
     for line in lines:
         console.print(line, soft_wrap=True, markup=False)
+
+
+def tell_stopped(client: "BulkClient | None", console: Console) -> int:
+    """The closing line of a run that was stopped, with what it was waiting for; the exit code."""
+    if client is not None and client.trouble is not None:
+        console.print(f"It was waiting: {client.trouble.message}", soft_wrap=True, markup=False)
+    console.print(f"Stopped. {STOPPED}", soft_wrap=True)
+    return 130
+
+
+_WORDS = {
+    "in place": "in force already",
+    "kept": "knowledge of their own is in force, which knowledge of clusters does not replace (--replace does)",
+    "later": "what is in force has seen more of their events",
+    "repeated": "written by an earlier run that was cut off",
+    "forgotten": "forgotten meanwhile, nothing was written and nothing stays stored",
+}
+
+
+def feast_lines(outcomes: Counter[str]) -> list[str]:
+    """What became of records in Feast, in words; nothing where there were none."""
+    if not outcomes:
+        return []
+    lines = ["Feast: " + ", ".join(f"{count:,} {word}" for word, count in sorted(outcomes.items()))]
+    lines += [f"  {word}: {_WORDS[word]}" for word in sorted(outcomes) if word in _WORDS]
+    if not outcomes["written"] and not outcomes["repeated"]:
+        lines.append("  nothing that is in force has changed")
+    return lines
 
 
 def _repairs(meter: Meter) -> Counter[str]:

@@ -18,7 +18,7 @@ from reki.knowledge.learned import Learned, Written
 from streams.control import Slots
 from streams.due import DueSet
 from streams.knowledge_rows import item_rows, knowledge_from_row
-from streams.redis_calls import connect
+from streams.redis_calls import connect, redis_errors
 from streams.refresher import feature_update
 from streams.release_parts import RefreshRelease
 from streams.settings import StreamSettings
@@ -182,6 +182,19 @@ class FeastSink:
             if rows[0].outcome in {Outcome.WRITTEN, Outcome.REPEATED}
         ]
         return {state.user_id: rows for (_, state), rows in zip(due, results, strict=True)}, updates
+
+
+def with_own_knowledge(features: FeatureSettings, user_ids: Sequence[str]) -> int:
+    """How many of these users have knowledge in force that knowledge of clusters does not replace."""
+    with connect(features.redis_url) as client, redis_errors():
+        reader = FeatureReader(client, Keys(features.namespace))
+        modes = [
+            row["knowledge_mode"]
+            for start in range(0, len(user_ids), 1000)
+            for row in reader.read("user_knowledge", list(user_ids[start : start + 1000]), ["knowledge_mode"])
+            if row is not None
+        ]
+    return sum(1 for mode in modes if mode and mode != KnowledgeMode.COLLECTIVE.value)
 
 
 def _same_user(new: Knowledge, in_force: Knowledge) -> bool:
