@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from knowledge.base import TerminalError, is_id
+from knowledge.base.files import refuse_existing as refuse_file
 
 FORMAT = 1
 _TENSORS = ("vectors", "touches", "first_seen")
@@ -90,8 +91,7 @@ def refuse_existing(path: Path) -> None:
     if path.suffix != ".json":
         raise TerminalError("bad_option", f"{path} must end in .json: the numbers stand beside it in .safetensors")
     for file in (path, tensors_path(path)):
-        if file.exists():
-            raise TerminalError("exists", f"{file} exists already and is left as it is: name another file")
+        refuse_file(file)
 
 
 def load_index(path: Path) -> ItemIndex:
@@ -112,7 +112,7 @@ def load_index(path: Path) -> ItemIndex:
         said = about["version"]
     except KeyError as error:
         raise TerminalError("bad_find_file", f"{path}: {error} is missing") from None
-    except (OSError, ValueError, TypeError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise TerminalError("bad_find_file", f"{path} cannot be read: {error}") from None
     if index.version != said:
         raise TerminalError("bad_find_file", f"{path} was changed since it was written: write it anew")

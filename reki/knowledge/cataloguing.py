@@ -11,6 +11,8 @@ from rich.console import Console
 from encoders.catalogue_build import ANCHORS, SHORTLIST, CatalogueItem, build_catalogue
 from encoders.item_index import refuse_existing
 from knowledge.base import TerminalError
+from knowledge.base.files import fault
+from knowledge.base.files import refuse_existing as refuse_file
 from knowledge.catalogue import Catalogue
 from reki.knowledge.finding import Known, index_of
 from reki.knowledge.opened import Opened, opened
@@ -64,7 +66,7 @@ def run(asked: Asked) -> None:
             index.write(asked.find_file)
         catalogue.write(asked.out)
     except OSError as error:
-        raise TerminalError("unwritable", f"{error.filename or asked.out} cannot be written: {error}") from None
+        raise TerminalError("unwritable", f"{error.filename or asked.out} cannot be written: {fault(error)}") from None
     _tell(asked, catalogue, len(ids), known.people, space)
     if index is not None and asked.find_file is not None:
         _say(f"{asked.find_file}: {len(index.ids):,} items that can be found for a user, version {index.version}")
@@ -74,8 +76,7 @@ def run(asked: Asked) -> None:
 def _check(asked: Asked) -> None:
     if asked.anchors > asked.shortlist:
         raise TerminalError("bad_option", "the shortlist holds the anchors: ask for a longer one, or for fewer anchors")
-    if asked.out.exists():
-        raise TerminalError("exists", f"{asked.out} exists already and is left as it is: name another file")
+    refuse_file(asked.out)
     if asked.find_file is not None:
         if asked.find_file.resolve() == asked.out.resolve():
             raise TerminalError("bad_option", "--find-file and --out are two files")
@@ -86,7 +87,7 @@ def _ids(file: Path) -> set[str]:
     try:
         return set(file.read_text(encoding="utf-8").split())
     except (OSError, UnicodeDecodeError) as error:
-        raise TerminalError("no_data", f"{file} cannot be read: {error}") from None
+        raise TerminalError("no_data", f"{file} cannot be read: {fault(error)}") from None
 
 
 def _space(world: Opened, ids: list[str]) -> ItemSpace:

@@ -50,7 +50,11 @@ def generate(
         float | None, typer.Option(min=0, help="... and in, where the server's prefix cache has them.")
     ] = None,
 ) -> None:
-    """Ask the LLM about many users or items. Ctrl-C, then the same command: no answered prompt is asked again."""
+    """Ask the LLM about many users or items. Ctrl-C, then the same command: no answered prompt is asked again.
+
+    The LLM is that of REKI_LLM, REKI_LLM_BASE_URL and REKI_LLM_MODEL; the first line says which. Results go to
+    users.jsonl or items.jsonl in REKI_DATA_DIR/knowledge (.reki/data/knowledge) and, of a running stack, into Feast.
+    """
     from reki.knowledge.generate import Wish
     from reki.knowledge.generate import generate as run
     from reki.knowledge.plan import Prices
