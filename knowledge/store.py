@@ -152,9 +152,20 @@ class KnowledgeStore:
                 self._mark(name).touch(mode=0o600)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
-        lines = [line for _, line in self._lines("user") if is_about(line, names)]
+        hashes = self.answers_of(user_ids)
         self._settle()
+        return hashes
+
+    def answers_of(self, user_ids: Sequence[str]) -> list[str]:
+        """The prompt hashes of all that stands in the file of these users, their forgotten lines included."""
+        names = {hashed(check_id(user)) for user in user_ids}
+        lines = (line for _, line in self._lines("user") if is_about(line, names))
         return list(dict.fromkeys(name for line in lines if (name := answer_named(line)) is not None))
+
+    def mentions(self, user_id: str) -> bool:
+        """Whether a line, damaged or not, is about this user."""
+        names = {hashed(check_id(user_id))}
+        return not names & self._marks() and any(is_about(line, names) for _, line in self._lines("user"))
 
     def erase(self, prompt_hashes: Collection[str]) -> list[str]:
         """Take out the users whose answers have these names; who that was."""

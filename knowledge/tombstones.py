@@ -17,7 +17,7 @@ _NAME = re.compile(r"[0-9a-f]{64}")
 
 def hashed(user_id: str) -> str:
     """What files call a user: 64 hexadecimal digits."""
-    return hashlib.sha256(user_id.encode()).hexdigest()
+    return hashlib.sha256(user_id.encode("utf-8", "replace")).hexdigest()
 
 
 class Tombstones:

@@ -4,15 +4,20 @@ Light: the stream worker does it for every user who is forgotten.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
-from knowledge.base import TerminalError, check_id
+from knowledge.base import RekiError, TerminalError, TransientError, check_id
 from knowledge.cache import AnswerCache
 from knowledge.prompt_index import PromptIndex
 from knowledge.store import KnowledgeStore
+from knowledge.tombstones import Tombstones, hashed
+from reki.settings import Settings
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -24,22 +29,45 @@ class Forgotten:
     answers: int
     stale: int
 
+    def said(self, user_id: str, folder: Path) -> str:
+        """In one sentence."""
+        if not (self.was_stored or self.answers or self.stale):
+            return f"nothing was stored about {user_id}"
+        stale = f"; {self.stale} cluster(s) are to be asked about again" if self.stale else ""
+        return f"{user_id} is taken out of {folder}, and {self.answers} cached answer(s) erased{stale}"
+
 
 def forget_user(folder: Path, cache: AnswerCache, user_id: str, also: Iterable[str] = ()) -> Forgotten:
     """Erase a user from the knowledge store in `folder` and from the cache; `also` names answers known elsewhere.
 
-    May be repeated. Raises `TerminalError` (`bad_id`, `bad_store`), `OSError` where a file cannot be written.
+    What is on its way is not taken when it comes. Everything is tried, whatever else is damaged; then the first
+    failure is raised: `TerminalError` (`bad_store`) where something is to be mended by hand, `TransientError` where a
+    file cannot be written. May be repeated.
     """
-    store, clusters = KnowledgeStore(folder), folder / "clusters" / "user"
-    was_stored = store.get("user", check_id(user_id)) is not None
-    fed: list[str] = []
-    if clusters.is_dir():
-        from reki.knowledge.clustering import forget_member  # loads scikit-learn: only where there are clusters
-
-        fed = forget_member(clusters, user_id)
+    check_id(user_id)
+    store, tried = KnowledgeStore(folder), _Tried()
+    was_stored = tried(lambda: store.mentions(user_id)) or False
+    # Before they go: the records are what names some of the answers.
+    named = [*also, *(tried(lambda: store.answers_of([user_id])) or ())]
+    tried(lambda: store.forget([user_id]))
+    fed = _forget_fed(folder, {hashed(user_id)}, tried)
     # The index goes last: it is what names the answers, should this be interrupted.
-    hashes = [*also, *fed, *store.forget([user_id])]
-    return Forgotten(was_stored, PromptIndex(cache).forget(user_id, hashes), len(fed))
+    answers = tried(lambda: PromptIndex(cache).forget(user_id, [*named, *fed])) or 0
+    tried.done()
+    return Forgotten(was_stored, answers, len(fed))
+
+
+def forget_again(folder: Path, cache: AnswerCache, since: datetime) -> None:
+    """Erase what a run about clusters wrote of users who were forgotten since it began, at `since`.
+
+    Such a run reads everybody before it asks, and an answer about a cluster is of all of its members. Errors as
+    `forget_user`.
+    """
+    names, tried = Tombstones(folder / "forgotten").since(since), _Tried()
+    if names:
+        for key in _forget_fed(folder, names, tried):
+            tried(lambda key=key: cache.erase(key))  # type: ignore[misc]
+    tried.done()
 
 
 class UserEraser:
@@ -50,24 +78,56 @@ class UserEraser:
         self._cache = cache
 
     def forget(self, user_id: str, also: Iterable[str] = ()) -> None:
-        """As `forget_user`; a damaged store keeps nobody's cached answers, and the stack's own forgetting goes on."""
-        hashes = tuple(also)
+        """As `forget_user`; what only a person can mend is logged, and the stack's own forgetting goes on."""
         try:
-            forget_user(self._folder, self._cache, user_id, hashes)
+            forget_user(self._folder, self._cache, user_id, also)
         except TerminalError as error:
             log.error("a forgotten user may still be in what bulk runs stored: %s", error.message)
-            PromptIndex(self._cache).forget(user_id, hashes)
 
 
-def forget_stored(user_id: str) -> str:
-    """Forget by the settings in force; what was done, in one sentence."""
+def forget_stored(user_id: str, settings: Settings | None = None) -> str:
+    """Forget by the settings in force; what was done, in one sentence. Errors as `forget_user`."""
     from reki.current import current_settings
     from reki.knowledge.opened import knowledge_store
 
-    settings = current_settings()
+    settings = settings or current_settings()
     folder = knowledge_store(settings).folder
-    done = forget_user(folder, AnswerCache(settings.knowledge.knowledge_cache_dir), user_id)
-    if not (done.was_stored or done.answers or done.stale):
-        return f"nothing was stored about {user_id}"
-    stale = f"; {done.stale} cluster(s) are to be asked about again" if done.stale else ""
-    return f"{user_id} is taken out of {folder}, and {done.answers} cached answer(s) erased{stale}"
+    return forget_user(folder, AnswerCache(settings.knowledge.knowledge_cache_dir), user_id).said(user_id, folder)
+
+
+class _Tried:
+    """Calls that must not keep the next from being made."""
+
+    def __init__(self) -> None:
+        self._failure: RekiError | None = None
+
+    def __call__(self, call: Callable[[], T]) -> T | None:
+        try:
+            return call()
+        except RekiError as error:
+            self._failure = self._failure or error
+        except OSError as error:
+            self._failure = self._failure or TransientError(
+                "not_erased", f"cannot erase {error.filename or 'a file'}: {error.strerror}; forget the user again"
+            )
+        return None
+
+    def done(self) -> None:
+        """Raise the first failure."""
+        if self._failure is not None:
+            raise self._failure
+
+
+def _forget_fed(folder: Path, names: set[str], tried: _Tried) -> list[str]:
+    """Take users (hashed ids) out of their clusters; the names of the answers that they fed, which are stale now."""
+    clusters = folder / "clusters" / "user"
+    if not clusters.is_dir():
+        return []
+    from encoders.cluster_files import forget_members  # loads scikit-learn: only where there are clusters
+    from knowledge.collective.store import forget_fed
+
+    hashes: list[str] = []
+    tried(lambda: forget_members(clusters, names))
+    for path in sorted((clusters / "answers").glob("[!.]*.jsonl")):
+        hashes += tried(lambda path=path: forget_fed(path, names)) or ()  # type: ignore[misc]
+    return hashes

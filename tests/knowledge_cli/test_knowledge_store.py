@@ -7,6 +7,7 @@ import pytest
 
 from knowledge.base import Knowledge, TerminalError
 from knowledge.store import KnowledgeStore, Stored
+from knowledge.store_lines import line_of
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -24,6 +25,9 @@ def stored(user, text="warm", prompt_hash="a" * 64):
         generated_at=AT,
     )
     return Stored(knowledge, prompt_hash)
+
+
+LINE = line_of(stored("b", prompt_hash=None)).strip()
 
 
 @pytest.fixture
@@ -98,3 +102,35 @@ def test_a_line_that_is_no_record_is_said_and_not_passed_over(store):
         file.write(b"{}\n")
     with pytest.raises(TerminalError, match="holds a line that is no record"):
         texts(store)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{}",
+        b"[" * 300_000,
+        b"\xff",
+        b'{"prompt_hash":null,"knowledge":{"entity_id":"b"}}',
+        LINE.replace(b"null", b"5"),
+        LINE.replace(b'"user"', b'"item"'),
+        LINE.replace(b"00:00Z", b"00:00"),
+        LINE.replace(b"2026-01-01T00:00:00Z", b"0001-01-01T00:00:00+14:00"),
+        LINE.replace(b'"b"', b'"b b"'),
+    ],
+    ids=range(9),
+)
+def test_every_reader_and_writer_says_which_line_is_no_record(store, line):
+    with store:
+        store.append(stored("a"))
+    with (store.folder / "users.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    for use in (
+        lambda: texts(store),
+        lambda: store.get("user", "a"),
+        lambda: store.get("user", "b"),
+        lambda: store.ids("user"),
+        store.__enter__,
+    ):
+        with pytest.raises(TerminalError, match=r"users\.jsonl:2 holds a line that is no record") as caught:
+            use()
+        assert caught.value.reason == "bad_store"
