@@ -153,4 +153,8 @@ def _short(error: BaseException, key: str) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False)[0]
         text = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return one_line(text.replace(key, "(key)") if len(key) > 4 else text, 200) or type(error).__name__
+    if len(key) > 4:
+        text = text.replace(key, "(key)")
+    if len(key) >= 12:  # some servers repeat the key with its middle masked
+        text = re.sub(rf"{re.escape(key[:6])}\S*", "(key)", text)
+    return one_line(text, 200) or type(error).__name__

@@ -105,14 +105,16 @@ def generate_collective(wish: Wish, console: Console) -> int:
             plan = Plan(answered=clusters.k - len(requests))
             source = asking.source(settings, CountingClient(settings.knowledge, plan))
             asyncio.run(make_cluster_plan(requests, source, plan))
-            console.print(f"by {who_answers(settings)}; nothing is asked:", soft_wrap=True)
+            console.print(f"by {who_answers(settings, live=True)}; nothing is asked:", soft_wrap=True)
             for what, much in report(plan, settings.knowledge, f"{entity}_cluster", wish.prices, world.store().folder):
                 console.print(f"  {what:<28} {much}", soft_wrap=True)
             _predict(world, wish, population.ids, console)
             return 0
         if found.is_new:
             write_clusters(folder, clusters)
-        announce(world, f"{len(requests):,} of {clusters.k:,} clusters to ask about", release is not None, console)
+        announce(
+            world, f"{len(requests):,} of {clusters.k:,} clusters to ask about", release is not None, console, live=True
+        )
         with answering(settings) as ready, world.store() as store:
             began, client = time.monotonic(), _client(ready)
             source = asking.source(ready, client)

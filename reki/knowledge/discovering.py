@@ -12,7 +12,8 @@ from knowledge.discover import Proposal, check_name, discover, write_proposal
 from knowledge.prompts import SampleItem
 from knowledge.samples import read_samples
 from reki.current import current_settings
-from reki.knowledge.opened import answering
+from reki.knowledge.opened import answering, who_answers
+from reki.knowledge.running import mend_first
 from reki.settings import Settings
 
 
@@ -24,7 +25,8 @@ def run(name: str, sample: Path, out: Path) -> None:
     settings = current_settings()
     if settings.knowledge.llm == "recorded":
         raise TerminalError("no_llm", "recorded knowledge cannot be asked about a new domain: set REKI_LLM to who can")
-    with answering(settings) as ready:
+    Console(highlight=False).print(f"asking {who_answers(settings, live=True)}", soft_wrap=True, markup=False)
+    with answering(settings) as ready, mend_first():
         proposal = asyncio.run(_ask(ready, name, samples))
     write_proposal(proposal, out)
     console = Console(highlight=False)

@@ -133,11 +133,11 @@ def nameable(world: Opened) -> None:
     known(catalogue.trimmed(world.settings.knowledge.shortlist_size), world.titles())
 
 
-def announce(world: Opened, whom: str, feast: bool, console: Console) -> None:
-    """The first line: who is asked, and where results go."""
+def announce(world: Opened, whom: str, feast: bool, console: Console, *, live: bool = False) -> None:
+    """The first line: who is asked (`live`: nothing is recorded of them), and where results go."""
     answers = world.settings.knowledge.knowledge_cache_dir
     places = f"results in {world.store().folder}{' and in Feast' if feast else ''}, answers in {answers}"
-    console.print(f"{whom}, by {who_answers(world.settings)}; {places}", soft_wrap=True, markup=False)
+    console.print(f"{whom}, by {who_answers(world.settings, live=live)}; {places}", soft_wrap=True, markup=False)
 
 
 def _subjects(world: Opened, wish: Wish, ids: Sequence[str], finder: "Finder | None") -> Iterator[Subject]:

@@ -83,12 +83,14 @@ def opened(folder: Path | None, training_split: bool = False) -> Iterator[Opened
         client.close()
 
 
-def who_answers(settings: Settings) -> str:
-    """Who is asked, and where, in words."""
+def who_answers(settings: Settings, *, live: bool = False) -> str:
+    """Who is asked, and where, in words; `live`: what is recorded is no answer to the question."""
     knowledge = settings.knowledge
     if knowledge.llm == "recorded":
         return "recorded MovieLens-100K knowledge, without an LLM"
-    before = "recorded MovieLens-100K knowledge where there is some, else " if knowledge.uses_recorded else ""
+    before = (
+        "recorded MovieLens-100K knowledge where there is some, else " if knowledge.uses_recorded and not live else ""
+    )
     chosen = (
         ", as in this clone's stack (REKI_LLM chooses another)" if settings.sources.get("llm") is Source.STACK else ""
     )

@@ -103,8 +103,8 @@ class Interruptible:
 
     def _stop(self) -> None:
         self._stop_run()
+        self.__exit__()  # first: the next one may follow at once
         print("stopping: waiting for the answers that are on their way (again: end at once)", file=sys.stderr)
-        self.__exit__()
 
 
 async def run_through(bulk: Bulk[Any, Any], show: Show, client: "BulkClient | None") -> bool:
@@ -113,22 +113,26 @@ async def run_through(bulk: Bulk[Any, Any], show: Show, client: "BulkClient | No
     def trouble() -> str:
         return f"waiting: {client.trouble.message}" if client is not None and client.trouble is not None else ""
 
-    with mend_first(client), Interruptible(bulk.stop):
-        async with watching(show, trouble):
-            return await bulk.run()
+    with mend_first(), Interruptible(bulk.stop):
+        try:
+            async with watching(show, trouble):
+                return await bulk.run()
+        except TransientError as error:
+            if not error.reason.startswith("llm_") or error.reason in HOPELESS:
+                raise
+            # Not of the breaker, which only says that others failed.
+            cause: RekiError = error if client is None or client.trouble is None else client.trouble
+            raise TransientError(error.reason, f"{cause.message}. What was answered is kept. {STOPPED}") from None
 
 
 @contextmanager
-def mend_first(client: "BulkClient | None" = None) -> Iterator[None]:
+def mend_first() -> Iterator[None]:
     """A command has somebody before it who can mend a wrong key: such an error is `TerminalError` (exit code 2)."""
     try:
         yield
     except TransientError as error:
         if error.reason in HOPELESS:
             raise TerminalError(error.reason, error.message) from None
-        cause: RekiError = error if client is None or client.trouble is None else client.trouble
-        if error.reason.startswith("llm_"):  # not of the breaker, which only says that others failed
-            raise TransientError(error.reason, f"{cause.message}. What was answered is kept. {STOPPED}") from None
         raise
 
 
