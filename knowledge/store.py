@@ -36,13 +36,16 @@ ENTITIES = ("user", "item")
 class KnowledgeStore:
     """Readers need no lock. To append, use it as a context manager: one writer at a time.
 
-    Reading raises `TerminalError` (`bad_store`, with the line) for a file that holds something else.
+    Of users who were forgotten after `since`, when the run read what it is about (without it: when `with store:`
+    began), nothing is taken. Reading raises `TerminalError` (`bad_store`, with the line) for a file that holds
+    something else.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, since: datetime | None = None) -> None:
         self.folder = folder
         self.tombstones = Tombstones(folder / "forgotten")
-        self._since: datetime | None = None  # while writing: since when who is forgotten is refused
+        self._given_since = since
+        self._since: datetime | None = None  # while writing
         self._lock: IO[bytes] | None = None
         self._files: dict[str, int] = {}
         self._places: dict[str, dict[str, int]] = {}
@@ -55,7 +58,7 @@ class KnowledgeStore:
             raise _unwritable(self.folder, error) from error
         if lock is None:
             raise TerminalError("store_busy", f"another command is writing to {self.folder}: wait until it is done")
-        self._lock, self._since = lock, datetime.now(UTC)
+        self._lock, self._since = lock, self._given_since or datetime.now(UTC)
         try:
             for entity in ENTITIES:
                 self._mend(entity)
@@ -82,7 +85,7 @@ class KnowledgeStore:
     def append(self, stored: Stored) -> bool:
         """Add a record, on disk after the next `sync`. False: nothing was added.
 
-        Then the newest record of this entity says the same, or the user was forgotten since `with store:` began.
+        Then the newest record of this entity says the same, or the user is leaving (`is_leaving`).
         Raises `TransientError` (`store_unwritable`).
         """
         if self._lock is None:
@@ -134,7 +137,7 @@ class KnowledgeStore:
         return self.tombstones.covers(check_id(user_id), known_at)
 
     def is_leaving(self, user_id: str) -> bool:
-        """Inside `with store:`: whether the user was forgotten since it began, so that nothing of them is taken."""
+        """Inside `with store:`: whether the user was forgotten meanwhile, so that nothing of them is taken."""
         return self._since is not None and self.is_forgotten(user_id, self._since)
 
     def forget(self, user_ids: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ says what a line looks like.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -18,6 +18,7 @@ from knowledge.base.files import fault
 from knowledge.prompts import facts_line
 from knowledge.requests import HistoryEntry, UserRequest
 from knowledge.scenario import Outcome, Scenario
+from knowledge.tombstones import Tombstones, hashed
 from ranking.datasets.movielens import MovieLens, load
 from ranking.split import history_length
 from reki.knowledge.checks import read_record
@@ -58,6 +59,18 @@ class FolderSubjects:
         if training_split:
             subjects.histories = {user: own[: history_length(len(own))] for user, own in subjects.histories.items()}
         return subjects
+
+    def forget(self, tombstones: Tombstones) -> int:
+        """Leave out what forgotten users did until then, and who did nothing since; how many these are."""
+        names, left_out = tombstones.since(datetime.min.replace(tzinfo=UTC)), 0
+        for user in [user for user in self.histories if hashed(user) in names] if names else ():
+            until = tombstones.of(user)
+            self.people.pop(user, None)
+            self.histories[user] = [one for one in self.histories[user] if until is None or one.occurred_at > until]
+            if not self.histories[user]:
+                del self.histories[user]
+                left_out += 1
+        return left_out
 
     def titles(self, item_ids: Sequence[str]) -> Mapping[str, str]:
         """Titles; none of an item whose title is blank."""

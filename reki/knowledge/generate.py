@@ -105,7 +105,7 @@ def _generate_individual(wish: Wish, console: Console) -> int:
         tell(tally, meter, len(ids), time.monotonic() - began, store, console)
     if not tally.finished:
         return tell_stopped(client, console)
-    return 1 if any(reason != "no_newer_record" for reason in tally.errors) else 0
+    return 1 if any(reason not in ("no_newer_record", "forgotten") for reason in tally.errors) else 0
 
 
 def chosen(world: Opened, wish: Wish) -> list[str]:
@@ -137,6 +137,8 @@ def announce(world: Opened, whom: str, feast: bool, console: Console, *, live: b
     """The first line: who is asked (`live`: nothing is recorded of them), and where results go."""
     answers = world.settings.knowledge.knowledge_cache_dir
     places = f"results in {world.store().folder}{' and in Feast' if feast else ''}, answers in {answers}"
+    if world.left_out:
+        places += f"; {world.left_out:,} left out, who were forgotten after all that the folder tells of them"
     console.print(f"{whom}, by {who_answers(world.settings, live=live)}; {places}", soft_wrap=True, markup=False)
 
 
@@ -210,6 +212,8 @@ async def _run(
 
     async def ask(subject: Subject) -> Extraction:
         if isinstance(subject, UserSubject):
+            if store.is_leaving(subject.entity_id):  # what was known of them must not go anywhere any more
+                raise TerminalError("forgotten", "forgotten during the run: nothing is asked about them")
             return await source.user(subject.request)
         return await source.item(subject.profile)
 

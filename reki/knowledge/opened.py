@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,15 +24,20 @@ from reki.settings import Settings, Source
 
 @dataclass(frozen=True)
 class Opened:
-    """`is_online`: read from, and written to, a running stack."""
+    """`is_online`: read from, and written to, a running stack. `since`: when reading began.
+
+    `left_out`: users of a folder who were forgotten after all that it tells of them.
+    """
 
     settings: Settings
     subjects: Subjects
     is_online: bool
+    since: datetime
+    left_out: int = 0
 
     def store(self) -> KnowledgeStore:
-        """Where results are kept."""
-        return knowledge_store(self.settings)
+        """Where results are kept, but of users who are forgotten after `since`."""
+        return knowledge_store(self.settings, self.since)
 
     def titles(self) -> Mapping[str, str]:
         """Titles of the catalogue's items."""
@@ -51,9 +57,9 @@ class Opened:
         return open_source(knowledge, self.titles(), store=store, client=client)
 
 
-def knowledge_store(settings: Settings) -> KnowledgeStore:
+def knowledge_store(settings: Settings, since: datetime | None = None) -> KnowledgeStore:
     """The store of bulk knowledge below the data folder."""
-    return KnowledgeStore(settings.reki.data_dir / "knowledge")
+    return KnowledgeStore(settings.reki.data_dir / "knowledge", since)
 
 
 @contextmanager
@@ -62,12 +68,14 @@ def opened(folder: Path | None, training_split: bool = False) -> Iterator[Opened
 
     Raises `TerminalError` (`not_up`, `no_data`, `bad_data`).
     """
+    since = datetime.now(UTC)
     if folder is not None:
         from reki.knowledge.folder import FolderSubjects
 
         settings = current_settings()
         scenario = load_scenario(settings.knowledge.scenario)
-        yield Opened(settings, FolderSubjects.load(folder, scenario, settings.streams.ring_size, training_split), False)
+        subjects = FolderSubjects.load(folder, scenario, settings.streams.ring_size, training_split)
+        yield Opened(settings, subjects, False, since, subjects.forget(knowledge_store(settings).tombstones))
         return
     if training_split:
         raise TerminalError("bad_option", "--training-split goes with --from: a stack knows no split")
@@ -78,7 +86,8 @@ def opened(folder: Path | None, training_split: bool = False) -> Iterator[Opened
     client = connect(settings.feature_repo.redis_url)
     features, scenario = settings.feature_repo, load_scenario(settings.knowledge.scenario)
     try:
-        yield Opened(settings, OnlineSubjects(client, features.namespace, settings.streams.ring_size, scenario), True)
+        subjects = OnlineSubjects(client, features.namespace, settings.streams.ring_size, scenario)
+        yield Opened(settings, subjects, True, since)
     finally:
         client.close()
 
