@@ -1,14 +1,14 @@
 """What is asked about a cluster, and what is kept of the answer."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge.answers import read_factors, read_user
-from knowledge.base import EntityId, Expectations
+from knowledge.base import EntityId, Expectations, TerminalError
 from knowledge.base.records import UtcDatetime
 from knowledge.cache import CachedAnswer
 from knowledge.catalogue import Catalogue
@@ -42,6 +42,14 @@ class ClusterRequest:
     members: tuple[ClusterMember, ...]
     central: tuple[str, ...]
     different: tuple[str, ...]
+
+    def without(self, ids: Container[str]) -> "ClusterRequest":
+        """The same question without these members; raises `TerminalError` (`forgotten`) where nobody is left."""
+        members = tuple(member for member in self.members if member.entity_id not in ids)
+        if not members:
+            raise TerminalError("forgotten", f"cluster {self.cluster}: everybody in it was forgotten during the run")
+        central, different = (tuple(one for one in told if one not in ids) for told in (self.central, self.different))
+        return replace(self, members=members, central=central, different=different)
 
     @property
     def mean_value(self) -> float | None:

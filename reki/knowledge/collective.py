@@ -37,6 +37,7 @@ from knowledge.scenario import Scenario, load_scenario
 from knowledge.store import KnowledgeStore
 from reki.knowledge import population as populations
 from reki.knowledge.clustering import answers_of, choose, clusters_paid_for, described
+from reki.knowledge.forgetting import forget_again
 from reki.knowledge.generate import Wish, announce, chosen, nameable, nothing_missing
 from reki.knowledge.learned import Learned
 from reki.knowledge.opened import Opened, answering, opened, who_answers
@@ -112,13 +113,14 @@ def generate_collective(wish: Wish, console: Console) -> int:
             return 0
         if found.is_new:
             write_clusters(folder, clusters)
+            forget_again(world)
         announce(
             world, f"{len(requests):,} of {clusters.k:,} clusters to ask about", release is not None, console, live=True
         )
         with answering(settings) as ready, world.store() as store:
             began, client = time.monotonic(), _client(ready)
             source = asking.source(ready, client)
-            tally = asyncio.run(_ask(source, requests, answers, ready.knowledge.llm_concurrency, client, console))
+            tally = asyncio.run(_ask(world, store, source, requests, answers, client, console))
             note_cost(client, model, f"{entity}_cluster", store, time.monotonic() - began)
             tell(tally, client.meter, len(requests), time.monotonic() - began, None, console)
             if not tally.finished:
@@ -178,14 +180,21 @@ def _feast(settings: Settings, release: "RefreshRelease", replace_individual: bo
 
 
 async def _ask(
+    world: Opened,
+    store: KnowledgeStore,
     source: CollectiveSource,
     requests: list[ClusterRequest],
     answers: CollectiveStore,
-    concurrency: int,
     client: "BulkClient",
     console: Console,
 ) -> Tally:
-    tally = Tally()
+    tally, concurrency = Tally(), world.settings.knowledge.llm_concurrency
+
+    async def ask(request: ClusterRequest) -> ClusterExtraction:
+        if request.entity == "user":
+            request = request.without({one.entity_id for one in request.members if store.is_leaving(one.entity_id)})
+        return await source.cluster(request)
+
     with showing(console, "Knowledge of clusters", len(requests)) as show:
 
         async def deliver(batch: list[Result[ClusterRequest, ClusterExtraction]]) -> None:
@@ -197,9 +206,10 @@ async def _ask(
                 tally.answers += result.extraction.called
                 tally.cached += not result.extraction.called
                 await asyncio.to_thread(answers.add, result.extraction.knowledge)
+            await asyncio.to_thread(forget_again, world)
             show(tally.done, source.meter.total("tokens_out"))
 
-        bulk = Bulk(requests, source.cluster, deliver, concurrency=concurrency, hopeless=HOPELESS, batch_s=0.2)
+        bulk = Bulk(requests, ask, deliver, concurrency=concurrency, hopeless=HOPELESS, batch_s=0.2)
         try:
             tally.finished = await run_through(bulk, show, client)
         finally:

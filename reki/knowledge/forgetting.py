@@ -6,16 +6,18 @@ Light: the stream worker does it for every user who is forgotten.
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from knowledge.base import RekiError, TerminalError, TransientError, check_id
 from knowledge.cache import AnswerCache
 from knowledge.prompt_index import PromptIndex
 from knowledge.store import KnowledgeStore
-from knowledge.tombstones import Tombstones, hashed
+from knowledge.tombstones import hashed
 from reki.settings import Settings
+
+if TYPE_CHECKING:
+    from reki.knowledge.opened import Opened
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -57,13 +59,14 @@ def forget_user(folder: Path, cache: AnswerCache, user_id: str, also: Iterable[s
     return Forgotten(was_stored, answers, len(fed))
 
 
-def forget_again(folder: Path, cache: AnswerCache, since: datetime) -> None:
-    """Erase what a run about clusters wrote of users who were forgotten since it began, at `since`.
+def forget_again(world: "Opened") -> None:
+    """Erase what a run about clusters wrote of users who were forgotten since it began to read.
 
     Such a run reads everybody before it asks, and an answer about a cluster is of all of its members. Errors as
     `forget_user`.
     """
-    names, tried = Tombstones(folder / "forgotten").since(since), _Tried()
+    folder, cache = world.store().folder, AnswerCache(world.settings.knowledge.knowledge_cache_dir)
+    names, tried = world.store().tombstones.since(world.since), _Tried()
     if names:
         for key in _forget_fed(folder, names, tried):
             tried(lambda key=key: cache.erase(key))  # type: ignore[misc]

@@ -16,7 +16,10 @@ from knowledge.cache import AnswerCache, CachedAnswer
 from knowledge.collective import ClusterKnowledge, CollectiveStore
 from knowledge.prompt_index import PromptIndex
 from knowledge.store import KnowledgeStore
+from reki.knowledge.folder import FolderSubjects
 from reki.knowledge.forgetting import UserEraser, forget_again, forget_user
+from reki.knowledge.opened import Opened
+from reki.settings import load_settings
 from tests.knowledge_cli.test_knowledge_store import AT, stored, texts
 
 FED, OWN = "f" * 64, "a" * 64
@@ -243,9 +246,13 @@ def test_clusters_and_answers_that_a_run_writes_after_a_user_was_forgotten_lose_
     write_clusters(folder / "clusters" / "user", clusters)
     CollectiveStore(folder / "clusters" / "user" / "answers" / "v.jsonl").add(cluster())
     cache.put(FED, CachedAnswer({}, "m", AT, 1, 0, 1))
-    forget_again(folder, cache, datetime.now(UTC))  # nobody was forgotten since
+    settings = load_settings(
+        folder, {"REKI_DATA_DIR": str(folder.parent), "REKI_KNOWLEDGE_CACHE_DIR": str(cache.folder)}
+    )
+    subjects = FolderSubjects({}, {}, 100)
+    forget_again(Opened(settings, subjects, False, datetime.now(UTC)))  # nobody was forgotten since
     assert len(naming(folder)) == 2
-    forget_again(folder, cache, began)
+    forget_again(Opened(settings, subjects, False, began))
     assert naming(folder) == []
     assert cache.get(FED) is None
     assert "u2" in json.loads(members(folder).read_text())
