@@ -2,7 +2,7 @@
 
 scikit-learn's k-means first; then entities move where a limit forces it, the cheapest moves first, and the centroids
 follow. A cluster below 20 members would cost a call for few people, and its answer would come close to describing a
-single one. Published work names no method (see the papers' notes in docs/knowledge.md); this one is ours.
+single one. Published work names no method (docs/knowledge-inside.md); this one is ours.
 """
 
 import warnings

@@ -3,7 +3,7 @@
 Health, faith, politics, origin and sexual orientation may be inferred from a history; nobody asked for it, and a
 person would be hurt by it (the prompt asks against it, this filter does not rely on that). A *taste* is no such claim:
 "likes religious epics" and "enjoys gay romance" speak of films. So a word alone never counts: it counts where the
-sentence says it of the person. The rules are ours; their figures are in docs/knowledge.md.
+sentence says it of the person. The rules are ours; their figures are in docs/knowledge-inside.md.
 """
 
 import re

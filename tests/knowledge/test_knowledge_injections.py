@@ -1,6 +1,6 @@
 """Injection attempts in titles, profiles and earlier texts: none forges structure, few get what they want.
 
-The rates are printed by `benchmarks/injections.py` and stand in docs/knowledge.md.
+The rates are printed by `benchmarks/injections.py` and stand in docs/knowledge-inside.md.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Claims on a person are taken out, tastes stay: sentences of `sensitive.jsonl`, both ways.
 
 Rules were written and mended against the sentences of set "tuned"; set "held out" was written after them and is not
-used to mend anything, so its figures are what to expect of unseen wordings. They stand in docs/knowledge.md.
+used to mend anything, so its figures are what to expect of unseen wordings. They stand in docs/knowledge-inside.md.
 """
 
 import json
