@@ -64,8 +64,13 @@ class KnowledgeSettings(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.llm == "openai" and not (self.llm_base_url and self.llm_model):
-            raise ValueError("llm = openai needs llm_base_url (such as http://host:8000/v1) and llm_model")
+        hints = {
+            "llm_base_url": "llm_base_url (such as http://host:8000/v1)",
+            "llm_model": "llm_model (its name there)",
+        }
+        empty = [hint for name, hint in hints.items() if not getattr(self, name)]
+        if self.llm == "openai" and empty:
+            raise ValueError(f"llm = openai needs {' and '.join(empty)}, which {'are' if empty[1:] else 'is'} not set")
         if self.scenario != RECORDED_SCENARIO and (self.llm == "recorded" or self.knowledge_recorded):
             raise ValueError(
                 f"recorded knowledge is about {RECORDED_SCENARIO}: for scenario {self.scenario} set llm to openai or "

@@ -5,6 +5,7 @@ neither is the address of this clone's stack where that is what the setting mean
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -106,9 +107,14 @@ def _check(room: str, values: Mapping[str, Any], sources: Mapping[str, Source]) 
     except ValidationError as error:
         # The input is left out of the sentence: it may be a secret.
         first = error.errors(include_input=False, include_url=False)[0]
-        field = str(first["loc"][0]) if first["loc"] else "?"
-        name = PREFIX + field.upper() if sources.get(field) is Source.ENVIRONMENT else f"[{room}] {field}"
         message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:  # several settings that do not go together: the message names them
+            named = [field for field in ROOMS[room].model_fields if re.search(rf"\b{field}\b", message)]
+            variables = ", ".join(PREFIX + field.upper() for field in named)
+            hint = f" (in the environment: {variables})" if named else ""
+            raise TerminalError("bad_setting", f"settings of [{room}]: {message}{hint}") from None
+        field = str(first["loc"][0])
+        name = PREFIX + field.upper() if sources.get(field) is Source.ENVIRONMENT else f"[{room}] {field}"
         raise TerminalError("bad_setting", f"setting {name} is not usable: {message}") from None
 
 

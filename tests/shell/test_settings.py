@@ -126,3 +126,19 @@ def test_a_replaced_value_is_checked(tmp_path):
 def test_a_request_is_not_due_again_while_the_llm_may_still_answer_it(tmp_path):
     settings = load_settings(tmp_path, {})
     assert settings.streams.refresh_deadline_s > settings.knowledge.llm_deadline_s
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, r"needs llm_base_url \(.*\) and llm_model .*, which are not set"),
+        ({"REKI_LLM_MODEL": "m"}, r"needs llm_base_url \([^)]*\), which is not set"),
+        ({"REKI_LLM_BASE_URL": "http://h/v1"}, r"needs llm_model \([^)]*\), which is not set"),
+    ],
+)
+def test_settings_that_lack_another_name_it(tmp_path, given, said):
+    with pytest.raises(TerminalError, match=said) as caught:
+        load_settings(tmp_path, {"REKI_LLM": "openai", **given})
+    assert caught.value.message.startswith("settings of [knowledge]: llm = openai")
+    assert "REKI_LLM" in caught.value.message
+    assert "?" not in caught.value.message
