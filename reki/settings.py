@@ -131,7 +131,7 @@ def _from_file(file: Path) -> dict[str, dict[str, Any]]:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise TerminalError("bad_setting", f"{file} cannot be read: {error}") from error
     for room, values in tables.items():
         if room not in ROOMS or not isinstance(values, dict):

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from knowledge.base import TerminalError, require_aware
+from knowledge.base.files import fault
 from ranking.datasets.collect import Collector, bad, number, seconds_time
 from ranking.datasets.lines import check_columns, csv_rows
 from ranking.datasets.records import Dataset
@@ -82,12 +83,14 @@ def read_mapping(path: Path) -> Mapped:
         return Mapped.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise TerminalError("no_data", f"the mapping file {path} is missing") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise TerminalError("bad_mapping", f"{path} cannot be read: {fault(error)}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TerminalError("bad_mapping", f"{path} is not TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise TerminalError("bad_mapping", f"{path}: {place}: {first['msg']}") from None
+        raise TerminalError("bad_mapping", f"{path}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def load(mapping: Path, folder: Path | str) -> Dataset:

@@ -73,6 +73,7 @@ def test_equal_rows_are_refused_or_dropped_as_the_mapping_says(tmp_path):
         ("u\ti\tt\n1\t2\t5\n", 'time_unit = "s"\ntime_zone = "Mars"', "bad_mapping", "no time zone 'Mars'"),
         ("u\ti\tt\n1\t2\t5\n", 'time_unit = "s"\nstars = "v"', "bad_mapping", "events.stars: Extra inputs"),
         ("u\ti\tt\n1\t2\t5\n", 'time_unit = "s', "bad_mapping", "is not TOML"),
+        ("u\ti\tt\n1\t2\t5\n", "x = " + "[" * 100_000, "bad_mapping", "is not TOML"),
     ],
 )
 def test_what_would_have_to_be_guessed_is_refused_in_a_sentence(tmp_path, log, events, reason, says):
@@ -80,6 +81,12 @@ def test_what_would_have_to_be_guessed_is_refused_in_a_sentence(tmp_path, log, e
         read(tmp_path, log, f"constant_value = 4.0\n{events}")
     assert caught.value.reason == reason
     assert "\n" not in caught.value.message
+
+
+def test_a_folder_in_the_place_of_a_mapping_is_told(tmp_path):
+    (tmp_path / "map.toml").mkdir()
+    with pytest.raises(TerminalError, match="is a directory"):
+        read_mapping(tmp_path / "map.toml")
 
 
 def test_missing_files_are_named(tmp_path):

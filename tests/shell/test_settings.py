@@ -83,6 +83,7 @@ def test_a_named_llm_server_is_asked(tmp_path):
         ("[serving]\nring_size = 1\n", "belongs into \\[streams\\]"),
         ("[kafka]\nx = 1\n", "not a table of settings"),
         ("[streams\n", "cannot be read"),
+        ("a=" + "[" * 100_000, "cannot be read"),
         ("# caf\xe9\n", "cannot be read: 'utf-8' codec"),
         ("[streams]\nring_size = 0\n", "\\[streams\\] ring_size is not usable"),
     ],
