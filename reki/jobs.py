@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from knowledge.base import TerminalError, check_id
+from knowledge.base import RekiError, TerminalError, check_id
 from reki.current import current_settings, reachable_settings
 from reki.settings import Settings
 from reki.stack import control
@@ -22,9 +22,31 @@ def _without_torch() -> None:
 
 
 def forget(user_id: str) -> None:
-    """Publish the wish and wait until the stream worker has fulfilled it."""
+    """Forget in what bulk runs stored, then publish the wish and wait until the stream worker has fulfilled it.
+
+    The stream worker forgets in those files, too; but they need no broker and no worker, and may lie here alone. Raises
+    `TerminalError` (`bad_id`, `not_up`), `TransientError` where a store is away: do it again.
+    """
     check_id(user_id)
     _without_torch()
+    from reki.knowledge.forgetting import forget_stored
+
+    failure: RekiError | None = None
+    try:
+        print(forget_stored(user_id))
+    except RekiError as error:
+        failure = error
+    try:
+        _forget_in_stack(user_id)
+    except RekiError:
+        if failure is not None:
+            print(f"reki: {failure.message}", file=sys.stderr)
+        raise
+    if failure is not None:
+        raise failure
+
+
+def _forget_in_stack(user_id: str) -> None:
     from feature_repo.keys import Keys
     from streams.await_applied import AppliedWaiter, Tier
     from streams.producer import BehaviorProducer

@@ -85,10 +85,15 @@ class AppliedWaiter:
             if answer is not None:
                 return answer
             if waited_s >= timeout_s:
+                what = (
+                    f"event {token.event_id} of user {token.user_id} did not reach tier {tier} in {timeout_s:g} s"
+                    if token.event_id
+                    else f"the wish to forget user {token.user_id} was not fulfilled in {timeout_s:g} s"
+                )
                 raise NotAppliedInTimeError(
                     "timeout",
-                    f"event {token.event_id} of user {token.user_id} did not reach tier {tier} in {timeout_s:g} s; "
-                    "it is not lost: see /health of the workers (`reki settings stream_health_port`), then wait again",
+                    f"{what}; it is not lost, a stream worker takes it up when one runs (`reki up --stores` starts "
+                    "none): see /health of the workers (`reki settings stream_health_port`), then wait again",
                 )
             time.sleep(min(wait_s, max(0.0, timeout_s - waited_s)))
             if waited_s > 0.05:

@@ -130,9 +130,9 @@ def import_(
 @app.command()
 def forget(user: Annotated[str, typer.Argument(help="The user's id.")]) -> None:
     """Take a user out of what is stored, with the cached answers about them; `reki forget` is for the stack."""
-    from reki.knowledge.forgetting import forget_stored
+    from reki.knowledge.forgetting import run
 
-    print(forget_stored(user))
+    run(user)
 
 
 @app.command()

@@ -98,6 +98,36 @@ def forget_stored(user_id: str, settings: Settings | None = None) -> str:
     return forget_user(folder, AnswerCache(settings.knowledge.knowledge_cache_dir), user_id).said(user_id, folder)
 
 
+def run(user_id: str) -> None:
+    """The command: forget, and say where the user is known still."""
+    print(forget_stored(user_id))
+    try:
+        is_there = _is_in_stack(user_id)
+    except TransientError as error:
+        print(f"whether Feast knows {user_id} could not be asked ({error.message}): `reki forget {user_id}` forgets there")
+        return
+    if is_there:
+        print(f"still in Feast: `reki forget {user_id}` takes them out of the stack, too")
+
+
+def _is_in_stack(user_id: str) -> bool:
+    from reki.current import reachable_settings
+
+    try:
+        settings = reachable_settings()
+    except TerminalError as error:
+        if error.reason != "not_up":
+            raise
+        return False
+    import sys
+
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type] # Feast would load it, for nothing
+    from reki.knowledge.in_force import opened_in_force
+
+    with opened_in_force(settings) as source:
+        return bool(source.events(user_id)) or source.read("user", [user_id]) != [None]
+
+
 class _Tried:
     """Calls that must not keep the next from being made."""
 
