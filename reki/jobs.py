@@ -31,9 +31,9 @@ def forget(user_id: str) -> None:
     _without_torch()
     from reki.knowledge.forgetting import forget_stored
 
-    failure: RekiError | None = None
+    stored, failure = "", None
     try:
-        print(forget_stored(user_id))
+        stored = forget_stored(user_id)
     except RekiError as error:
         failure = error
     try:
@@ -42,6 +42,8 @@ def forget(user_id: str) -> None:
         if failure is not None:
             print(f"reki: {failure.message}", file=sys.stderr)
         raise
+    finally:
+        print(stored, end="\n" if stored else "")
     if failure is not None:
         raise failure
 

@@ -104,7 +104,7 @@ def run(user_id: str) -> None:
     try:
         is_there = _is_in_stack(user_id)
     except TransientError as error:
-        print(f"whether Feast knows {user_id} could not be asked ({error.message}): `reki forget {user_id}` forgets there")
+        print(f"whether Feast knows {user_id} cannot be asked ({error.message}): `reki forget {user_id}` forgets there")
         return
     if is_there:
         print(f"still in Feast: `reki forget {user_id}` takes them out of the stack, too")

@@ -135,6 +135,16 @@ def test_a_forgotten_user_is_gone_everywhere_and_may_come_back(walk, producer):
     assert walk.store.read("gone").epoch == 1
 
 
+def test_a_user_may_be_forgotten_again_and_who_waits_for_no_worker_learns_which_wish_is_open(walk, producer):
+    token = producer.publish(event("twice", 1))
+    assert isinstance(walk.waiter.wait(token), Applied)
+    for _ in range(2):
+        token = producer.forget("twice")
+        assert isinstance(walk.waiter.wait(token), Applied)
+    with pytest.raises(NotAppliedInTimeError, match="the wish to forget user twice was not fulfilled in 0.1 s"):
+        walk.waiter.wait(replace(token, offset=token.offset + 1), timeout_s=0.1)
+
+
 def test_both_slots_are_written_from_the_moment_a_worker_acknowledges_a_roll_out(walk, producer):
     opened = RollOut("roll-1", "green", True)
     namespace = walk.features.namespace
