@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from knowledge.base import TransientError
 from knowledge.cache import AnswerCache
 from knowledge.store import KnowledgeStore
+from reki.jobs import forget
 from reki.knowledge.forgetting import forget_user
 from tests.knowledge_cli.test_knowledge_collective_command import crowd  # noqa: F401 - a fixture
 
@@ -57,6 +59,23 @@ def test_who_is_forgotten_during_a_first_run_is_neither_kept_nor_asked_about(
     assert store.ids("user") == ["u001"]
     assert left(tmp_path, "u000", "u002") == []
     assert len(list((tmp_path / "data" / "answers").rglob("*.json"))) == 1
+
+
+def test_the_stacks_command_forgets_what_is_stored_though_no_broker_answers(
+    reki, folder, store, environment, monkeypatch, capsys
+):
+    assert reki("generate", "users", "--from", folder, "--limit", "2")[0] == 0
+    for name in ("REKI_REDIS_URL", "REKI_KAFKA_BOOTSTRAP"):
+        environment[name] = "redis://127.0.0.1:9/0" if "REDIS" in name else "127.0.0.1:9"
+        monkeypatch.setenv(name, environment[name])
+    for said in ("u000 is taken out of", "nothing was stored about u000"):
+        with pytest.raises(TransientError):
+            forget("u000")
+        assert said in capsys.readouterr().out
+    assert store.ids("user") == ["u001"]
+    code, out, err = reki("forget", "u001")
+    assert (code, err) == (0, "")
+    assert "whether Feast knows u001 cannot be asked" in out
 
 
 @pytest.mark.services

@@ -73,6 +73,11 @@ def world(environment, tmp_path, sample, valkey, kafka, monkeypatch, reki):
     client.close()
 
 
+def test_whoever_is_taken_out_of_what_is_stored_is_said_to_be_in_feast_still(world, reki):
+    assert "still in Feast: `reki forget 15`" in reki("forget", "15")[1]
+    assert "Feast" not in reki("forget", "nobody")[1]
+
+
 def test_generated_knowledge_is_in_force_and_a_second_run_changes_nothing(world, reki, llm, tmp_path):
     client = world.client
     client.hset(Keys(NAMESPACE).state_key("14"), "forgotten", "1")  # in a stub nothing else counts

@@ -1,6 +1,7 @@
 """The walk of one event through a running stream worker, and what a user of it is told."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from kafka import KafkaProducer
