@@ -142,7 +142,7 @@ def test_a_user_may_be_forgotten_again_and_who_waits_for_no_worker_learns_which_
     for _ in range(2):
         token = producer.forget("twice")
         assert isinstance(walk.waiter.wait(token), Applied)
-    with pytest.raises(NotAppliedInTimeError, match="the wish to forget user twice was not fulfilled in 0.1 s"):
+    with pytest.raises(NotAppliedInTimeError, match="the wish to forget user twice was not fulfilled"):
         walk.waiter.wait(replace(token, offset=token.offset + 1), timeout_s=0.1)
 
 
