@@ -74,8 +74,8 @@ def opened(folder: Path | None, training_split: bool = False) -> Iterator[Opened
 
         settings = current_settings()
         scenario = load_scenario(settings.knowledge.scenario)
-        subjects = FolderSubjects.load(folder, scenario, settings.streams.ring_size, training_split)
-        yield Opened(settings, subjects, False, since, subjects.forget(knowledge_store(settings).tombstones))
+        read = FolderSubjects.load(folder, scenario, settings.streams.ring_size, training_split)
+        yield Opened(settings, read, False, since, read.forget(knowledge_store(settings).tombstones))
         return
     if training_split:
         raise TerminalError("bad_option", "--training-split goes with --from: a stack knows no split")
