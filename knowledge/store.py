@@ -7,7 +7,7 @@ spares the calls of a run that was cut off; this is where the run's results are.
 
 import fcntl
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,6 @@ from knowledge.store_lines import (
     is_about,
     line_of,
     mend,
-    owner_of,
     read_line,
     whole_lines,
     without_users,
@@ -169,15 +168,6 @@ class KnowledgeStore:
         """Whether a line, damaged or not, is about this user."""
         names = {hashed(check_id(user_id))}
         return not names & self._marks() and any(is_about(line, names) for _, line in self._lines("user"))
-
-    def erase(self, prompt_hashes: Collection[str]) -> list[str]:
-        """Take out the users whose answers have these names; who that was."""
-        wanted = set(prompt_hashes)
-        lines = (line for _, line in self._lines("user") if answer_named(line) in wanted) if wanted else ()
-        users = list(dict.fromkeys(owner for line in lines if (owner := owner_of(line)) is not None))
-        if users:
-            self.forget(users)
-        return users
 
     def _mark(self, name: str) -> Path:
         return self.folder / "forgotten" / f"{name}.stands"  # in the file still

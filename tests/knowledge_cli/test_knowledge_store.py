@@ -85,14 +85,15 @@ def test_a_user_forgotten_during_a_run_is_gone_for_readers_at_once_and_from_the_
     assert texts(store)["b"] == "a new life"
 
 
-def test_users_are_found_by_the_names_of_their_answers(store):
+def test_users_are_forgotten_with_the_names_of_all_their_answers_and_ids_may_be_names_of_folders(store):
     with store:
         store.append(stored("a"))
-        store.append(stored("b", prompt_hash="b" * 64))
-        store.append(stored(".", prompt_hash="c" * 64))
-    assert store.erase(["b" * 64, "c" * 64, "d" * 64]) == ["b", "."]
+        store.append(stored("b", "older", prompt_hash="b" * 64))
+        store.append(stored("b", prompt_hash="c" * 64))
+        store.append(stored("."))
+    assert store.forget(["b", "."]) == ["b" * 64, "c" * 64, "a" * 64]
     assert texts(store) == {"a": "warm"}
-    assert store.erase([]) == []
+    assert store.forget([]) == []
 
 
 def test_a_line_that_is_no_record_is_said_and_not_passed_over(store):
