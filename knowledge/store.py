@@ -165,9 +165,9 @@ class KnowledgeStore:
         return list(dict.fromkeys(name for line in lines if (name := answer_named(line)) is not None))
 
     def mentions(self, user_id: str) -> bool:
-        """Whether a line, damaged or not, is about this user."""
+        """Whether a line, damaged, forgotten or neither, is about this user."""
         names = {hashed(check_id(user_id))}
-        return not names & self._marks() and any(is_about(line, names) for _, line in self._lines("user"))
+        return any(is_about(line, names) for _, line in self._lines("user"))
 
     def _mark(self, name: str) -> Path:
         return self.folder / "forgotten" / f"{name}.stands"  # in the file still

@@ -199,7 +199,7 @@ def test_a_full_disk_is_told_and_hides_the_user_until_forgetting_is_done_again(f
     assert KnowledgeStore(folder).get("user", "u1") is None
     assert (cache.get(FED), cache.get(OWN)) == (None, None)
     monkeypatch.undo()
-    forget_user(folder, cache, "u1")
+    assert forget_user(folder, cache, "u1").was_stored
     assert naming(folder) == []
 
 
