@@ -27,7 +27,7 @@ from streams.store import StateStore
 from streams.user_encoder import Encodable, UserEncoder, expected_items, own_values
 
 IN_PLACE = "in place"  # what is in force says the same already
-KEPT = "kept"  # the user has knowledge of their own, which cluster knowledge does not replace
+KEPT = "kept"  # the user or item has knowledge of its own, which cluster knowledge does not replace
 LATER = "later"  # what is in force has seen more events
 
 
@@ -113,7 +113,9 @@ class FeastSink:
         due = []
         for one, text, vector in zip(batch, texts, vectors, strict=True):
             released = vector is not None and vector["item_release"] == self._release.release_id
-            if released and text is not None and _same_item(one.knowledge, text):
+            if text is not None and self._keeps(one.knowledge, text["item_knowledge_mode"]):
+                outcomes[KEPT] += 1
+            elif released and text is not None and _same_item(one.knowledge, text):
                 outcomes[IN_PLACE] += 1
             else:
                 due.append(one.knowledge)
@@ -145,13 +147,14 @@ class FeastSink:
             return None
         if in_force.source_rev > knowledge.source_rev:
             return LATER
-        if (
-            knowledge.mode is KnowledgeMode.COLLECTIVE
-            and in_force.mode is not KnowledgeMode.COLLECTIVE
-            and not self._replace_individual
-        ):
+        if self._keeps(knowledge, in_force.mode):
             return KEPT
         return IN_PLACE if released and _same_user(knowledge, in_force) else None
+
+    def _keeps(self, knowledge: Knowledge, in_force: str) -> bool:
+        """Whether what is in force is of the entity itself, and clusters do not replace it."""
+        of_cluster = KnowledgeMode.COLLECTIVE
+        return knowledge.mode is of_cluster and in_force not in ("", of_cluster) and not self._replace_individual
 
     def _write_users(
         self, due: Sequence[tuple[Learned, UserState]], slots: Sequence[str]

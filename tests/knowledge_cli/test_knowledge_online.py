@@ -145,6 +145,18 @@ def test_imported_knowledge_reaches_feast_but_not_for_users_whom_it_knows_more_o
     assert world(changed[1]["entity_id"])[0]["knowledge_model"] == "double"
 
 
+def test_knowledge_of_clusters_replaces_no_knowledge_of_the_item_itself(world, reki):
+    before = world.reader.read("item_knowledge", ["50"])
+    code, out, err = reki("generate", "items", "--mode", "collective", "--k", "2")
+    assert code == 0, err
+    assert "60 kept" in out
+    assert world.reader.read("item_knowledge", ["50"]) == before
+    code, out, err = reki("generate", "items", "--mode", "collective", "--k", "2", "--replace")
+    assert code == 0, err
+    assert "60 written" in out
+    assert world.reader.read("item_knowledge", ["50"])[0]["item_knowledge_mode"] == "collective"
+
+
 def test_what_is_in_force_though_nothing_is_stored_is_exported_and_taken_elsewhere(world, reki, environment, tmp_path):
     file = tmp_path / "in-force.jsonl"
     code, _, err = reki("export", file)
