@@ -106,18 +106,6 @@ def answers_of(
     return CollectiveStore(folder / "answers" / f"{name}.jsonl")
 
 
-def forget_member(folder: Path, user_id: str) -> list[str]:
-    """Take a user out of every cluster below `folder`; the answers that they fed are stale. Names of cached answers."""
-    hashes = []
-    for path in sorted((folder / "answers").glob("*.jsonl")):
-        hashes += [fed.prompt_hash for fed in CollectiveStore(path).forget(user_id) if fed.prompt_hash]
-    for path in folder.glob("*/clusters.json"):
-        clusters = load_clusters(path.parent)
-        if user_id in clusters.members:
-            write_clusters(folder, clusters.without(user_id))
-    return hashes
-
-
 def _newest(folder: Path) -> Clusters | None:
     found = sorted(folder.glob("*/clusters.json"), key=lambda path: path.stat().st_mtime)
     for path in reversed(found):
