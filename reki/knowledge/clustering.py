@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoders.balance import MIN_MEMBERS
-from encoders.cluster_files import load_clusters, write_clusters
+from encoders.cluster_files import load_clusters
 from encoders.clusters import Clusters, build_clusters, clusters_for_budget
 from knowledge.base import TerminalError
 from knowledge.catalogue import Catalogue
