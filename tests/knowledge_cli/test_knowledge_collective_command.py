@@ -1,6 +1,8 @@
 """`reki knowledge generate --mode collective`, as a person types it. It loads the sentence encoder."""
 
 import json
+import signal
+import time
 
 import pytest
 
@@ -105,3 +107,29 @@ def test_items_found_for_one_user_may_be_named_beside_the_shortlist(reki, llm, c
     assert named - shortlist
     assert reki("generate", "items", "--from", crowd, "--find")[0] == 2
     assert reki("generate", "users", "--from", crowd, "--find", "--mode", "collective")[0] == 2
+
+
+def test_a_killed_collective_run_asks_about_no_cluster_twice(reki, start, llm, crowd, tmp_path):
+    collective = ("generate", "users", "--from", crowd, "--mode", "collective", "--k", "3")
+    llm.delay_s = 1.5
+    killed = start(*collective)
+    until = time.monotonic() + 60
+    while len(llm.prompts) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    answered = list(llm.prompts)
+    llm.delay_s = 0.0
+    code, out, err = reki(*collective)
+    assert code == 0, err
+    assert "60 new records" in out
+    assert set(llm.prompts) == set(answered), "the clusters that were cut off are the ones that are used"
+    # Two run at once (llm_concurrency): the third was asked when one of them was answered, and that one is paid for.
+    assert 3 <= len(llm.prompts) <= 3 + 2
+    calls = len(llm.prompts)
+    store = KnowledgeStore(tmp_path / "data" / "knowledge")
+    known = {one.knowledge.entity_id: one.knowledge for one in store.newest("user")}
+    assert reki(*collective)[0] == 0
+    assert len(llm.prompts) == calls
+    assert {one.knowledge.entity_id: one.knowledge for one in store.newest("user")} == known
