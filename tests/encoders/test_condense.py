@@ -38,6 +38,7 @@ def test_the_encoder_puts_like_texts_together_and_its_vectors_have_unit_length()
     assert crime @ thriller > 0.6 > crime @ cartoon
 
 
+@pytest.mark.slow
 def test_bfloat16_is_named_in_the_id_and_hardly_moves_a_vector():
     quick, exact = SentenceEncoder(MINILM + "+bf16"), SentenceEncoder(MINILM)
     texts = [TEXTS[0]["plot"], "x"]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,14 @@ from reki.paths import cache_dir
 from tests.knowledge_cli.counting_llm import counting_llm
 
 COMMAND = "import sys; from reki.cli import main; sys.exit(main())"
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    """Whole commands take seconds: not for `make check`."""
+    for item in items:
+        if item.path.is_relative_to(_HERE) and {"reki", "start"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

@@ -79,6 +79,7 @@ def test_every_weight_is_trained(name):
     assert not idle
 
 
+@pytest.mark.slow
 @EVERY
 def test_it_learns_that_the_value_of_a_history_entry_turns_its_meaning(name):
     """Liked = the candidate is of the history's kind and that was rated high, or of the other kind and it was low."""

@@ -112,6 +112,7 @@ def test_every_weight_is_trained(name):
     assert not [key for key in idle if not key.endswith(("key.bias", "out.bias", "out.3.bias"))]
 
 
+@pytest.mark.slow
 @EVERY
 def test_it_learns_to_turn_the_initial_order_round_for_items_of_the_liked_kind(name):
     torch.manual_seed(0)
