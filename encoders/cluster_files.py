@@ -1,7 +1,6 @@
 """Clusters on disk: the parts that name the version, written once, and the members, rewritten when one is forgotten."""
 
 import json
-from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,13 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from encoders.cluster_members import MEMBERS, unwritable
 from encoders.clusters import Clusters
-from knowledge.base import TerminalError, TransientError
-from knowledge.private_files import drop_drafts, private_folder, replace_file
-from knowledge.tombstones import hashed
+from knowledge.base import TerminalError
+from knowledge.private_files import private_folder, replace_file
 
 FORMAT = 1
-_TENSORS, _ABOUT, _MEMBERS = "clusters.safetensors", "clusters.json", "members.json"
+_TENSORS, _ABOUT = "clusters.safetensors", "clusters.json"
 
 
 def write_clusters(folder: Path, clusters: Clusters) -> Path:
@@ -42,30 +41,12 @@ def write_clusters(folder: Path, clusters: Clusters) -> Path:
         private_folder(target)
         # Ids of users are in one of the files: all are readable by their owner only.
         replace_file(target / _TENSORS, save(tensors))
-        replace_file(target / _MEMBERS, json.dumps(clusters.members).encode())
+        replace_file(target / MEMBERS, json.dumps(clusters.members).encode())
         # Last: a folder without it is an interrupted write, not an artefact.
         replace_file(target / _ABOUT, (json.dumps(about, indent=1) + "\n").encode())
     except OSError as error:
-        raise _unwritable(target, error) from error
+        raise unwritable(target, error) from error
     return target
-
-
-def forget_members(folder: Path, names: Container[str]) -> None:
-    """Take entities (`names` are `knowledge.tombstones.hashed` ids) out of all clusters below `folder`.
-
-    Of damaged and half written ones, too: a file of members that cannot be read is removed, and with it the clusters
-    count as incomplete. Raises `TransientError` (`clusters_unwritable`), after it has done what it could.
-    """
-    failure: TransientError | None = None
-    for target in sorted(path for path in folder.glob("*") if path.is_dir()):
-        path = target / _MEMBERS
-        try:
-            drop_drafts(path)
-            _rewrite_without(path, names)
-        except OSError as error:
-            failure = _unwritable(target, error)
-    if failure is not None:
-        raise failure
 
 
 def load_clusters(path: Path) -> Clusters:
@@ -75,7 +56,7 @@ def load_clusters(path: Path) -> Clusters:
     """
     try:
         about: dict[str, Any] = json.loads((path / _ABOUT).read_text(encoding="utf-8"))
-        members = json.loads((path / _MEMBERS).read_text(encoding="utf-8"))
+        members = json.loads((path / MEMBERS).read_text(encoding="utf-8"))
         tensors = load((path / _TENSORS).read_bytes())
         clusters = Clusters(
             entity=about["entity"],
@@ -93,23 +74,3 @@ def load_clusters(path: Path) -> Clusters:
     if about.get("format") != FORMAT or clusters.version != about["version"]:
         raise TerminalError("bad_clusters", f"{path} was changed, or another version of reki wrote it: cluster again")
     return clusters
-
-
-def _rewrite_without(path: Path, names: Container[str]) -> None:
-    try:
-        members = json.loads(path.read_bytes())
-        if not isinstance(members, dict):
-            raise ValueError("not the ids of members")
-        left = {entity_id: place for entity_id, place in members.items() if hashed(entity_id) not in names}
-        data = json.dumps(left).encode()
-    except FileNotFoundError:
-        return
-    except (ValueError, RecursionError):
-        path.unlink()
-        return
-    if len(left) < len(members):
-        replace_file(path, data)
-
-
-def _unwritable(path: Path, error: OSError) -> TransientError:
-    return TransientError("clusters_unwritable", f"cannot write the clusters in {path}: {error.strerror}")

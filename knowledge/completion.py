@@ -22,6 +22,7 @@ from knowledge.text import address, one_line, without_surrogates
 _UNWELCOME = {401, 403, 407}  # their words may repeat a part of the key
 _MISCONFIGURED = {402, 404, 405, 410, *_UNWELCOME, *range(300, 400)}
 _TRANSIENT = {408, 409, 425, 429}
+_LONGEST_WISH_S = 300.0
 _MOST_TOKENS = 10**9  # more than any context holds
 
 
@@ -135,16 +136,20 @@ def _by_status(error: openai.APIStatusError, name: str, key: str) -> RekiError:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds of a Retry-After header (a number or an HTTP date); None where there is none or it is nonsense."""
+    """Seconds of a Retry-After header (a number or an HTTP date); None where there is none or it is nonsense.
+
+    Five minutes at most: a server that says "in a year" is asked again before.
+    """
     if header is None:
         return None
     if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", header.strip()):
-        return float(header)
+        return min(_LONGEST_WISH_S, float(header))
     try:
         at = email.utils.parsedate_to_datetime(header)
     except ValueError:
         return None
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    wished = (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(_LONGEST_WISH_S, max(0.0, wished))
 
 
 def _short(error: BaseException, key: str) -> str:

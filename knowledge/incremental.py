@@ -8,7 +8,7 @@ The published systems regenerate everything; this is ours.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from knowledge.base import Knowledge
+from knowledge.base import Knowledge, KnowledgeMode
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,16 @@ def plan(
 
     From scratch at every `full_every`-th generation, because knowledge built on knowledge keeps what was once believed;
     when the experienced vectors have moved by `full_drift` or more since the previous knowledge (0 = do not look); when
-    the previous knowledge has seen none of the `shown_events` still held; and when it has no text for any of `factors`
-    (None = take any).
+    the previous knowledge has seen none of the `shown_events` still held; when it is of a group (collective); and when
+    it has no text for any of `factors` (None = take any).
     """
     known = previous is not None and any(
         text for name, text in previous.factors.items() if factors is None or name in factors
     )
     if not known:
         return Plan(None, "there is no knowledge to build on")
+    if previous is not None and previous.mode is KnowledgeMode.COLLECTIVE:
+        return Plan(None, "the knowledge in force is of a group, not of this user")
     if generation % full_every == 0:
         return Plan(None, f"generation {generation}: each {full_every}. is made from the events alone")
     if drift is not None and 0 < full_drift <= drift:

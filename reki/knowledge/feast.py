@@ -1,8 +1,9 @@
 """The Feast side of a bulk run: the release, a thread for the stores, announcements on `feature-updates`."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -52,7 +53,7 @@ class Feast:
             return await self._patiently(lambda: self._sink.items(learned))
         written = await self._patiently(lambda: self._sink.users(learned))
         for user, update in written.updates:
-            await self._publisher.send(self._updates, user.encode(), update)
+            await self._retried(partial(self._publisher.send, self._updates, user.encode(), update))
         await self._patiently(lambda: self._sink.note(learned, written))
         return written
 
@@ -61,10 +62,14 @@ class Feast:
         await self._publisher.stop()
 
     async def _patiently(self, call: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await self._retried(lambda: loop.run_in_executor(self._thread, call))
+
+    async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
         pause = 0.5
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+                return await call()
             except TransientError:
                 if attempt == _ATTEMPTS:
                     raise

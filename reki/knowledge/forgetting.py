@@ -86,6 +86,11 @@ class UserEraser:
             forget_user(self._folder, self._cache, user_id, also)
         except TerminalError as error:
             log.error("a forgotten user may still be in what bulk runs stored: %s", error.message)
+        except Exception as error:
+            if isinstance(error, TransientError):
+                raise
+            # A fault of ours: the worker would meet it again at every start, and apply nobody's events any more.
+            log.exception("a forgotten user may still be in what bulk runs stored")
 
 
 def forget_stored(user_id: str, settings: Settings | None = None) -> str:
@@ -156,7 +161,7 @@ def _forget_fed(folder: Path, names: set[str], tried: _Tried) -> list[str]:
     clusters = folder / "clusters" / "user"
     if not clusters.is_dir():
         return []
-    from encoders.cluster_files import forget_members  # loads scikit-learn: only where there are clusters
+    from encoders.cluster_members import forget_members
     from knowledge.collective.store import forget_fed
 
     hashes: list[str] = []

@@ -118,8 +118,11 @@ async def run_through(bulk: Bulk[Any, Any], show: Show, client: "BulkClient | No
             async with watching(show, trouble):
                 return await bulk.run()
         except TransientError as error:
-            if not error.reason.startswith("llm_") or error.reason in HOPELESS:
+            if error.reason in HOPELESS:
                 raise
+            if not error.reason.startswith("llm_"):
+                told = error.message.removesuffix(": trying again").removesuffix("; trying again")
+                raise TransientError(error.reason, f"{told}. What was answered is kept. {STOPPED}") from None
             # Not of the breaker, which only says that others failed.
             cause: RekiError = error if client is None or client.trouble is None else client.trouble
             raise TransientError(error.reason, f"{cause.message}. What was answered is kept. {STOPPED}") from None

@@ -76,6 +76,9 @@ class FeastSink:
             in_force = knowledge_from_row(state.user_id, text)
             released = vector is not None and vector["expected_release"] == self._release.release_id
             verdict = self._verdict(one.knowledge, in_force, released)
+            # Rows that the state knows nothing of were cut off before they were announced: written again, they are.
+            if verdict is IN_PLACE and text is not None and state.refreshed_at < text["knowledge_written_at"]:
+                verdict = None
             if verdict is None:
                 due.append((one, state))
             else:

@@ -260,6 +260,8 @@ def test_a_client_without_an_address_says_what_to_set():
 
 def test_retry_after_is_read_as_seconds_or_as_a_date_and_nonsense_is_ignored():
     assert retry_after("7") == 7
+    assert retry_after("999999999") == 300, "no server may put a refresh off for a year"
+    assert retry_after(format_datetime(datetime.now(UTC) + timedelta(days=400), usegmt=True)) == 300
     assert retry_after(" 1.5 ") == 1.5
     assert 25 < retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)) <= 30
     assert retry_after(format_datetime(datetime.now(UTC) - timedelta(seconds=30))) == 0

@@ -9,7 +9,7 @@ from knowledge_parts import START
 
 from encoders.text_cache import EncodingCache
 from knowledge.answers import read_factors
-from knowledge.base import FixedClock
+from knowledge.base import FixedClock, KnowledgeMode
 from knowledge.cache import AnswerCache
 from knowledge.client import LlmClient
 from knowledge.incremental import changed_factors, plan, with_changes
@@ -61,6 +61,13 @@ def test_full_at_every_fifth_generation_and_when_too_much_has_changed(previous, 
     assert planned.full is full
     assert planned.new_events == (None if full else 3)
     assert reason in planned.reason
+
+
+def test_what_was_said_of_a_group_is_not_built_on(previous):
+    of_group = previous.model_copy(update={"mode": KnowledgeMode.COLLECTIVE})
+    planned = plan(of_group, None, generation=2, full_every=5, new_events=3, shown_events=13)
+    assert planned.full
+    assert "of a group" in planned.reason
 
 
 def test_a_factor_that_the_answer_leaves_out_keeps_its_text_word_for_word(scenario):

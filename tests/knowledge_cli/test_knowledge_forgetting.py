@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -256,3 +258,25 @@ def test_clusters_and_answers_that_a_run_writes_after_a_user_was_forgotten_lose_
     assert naming(folder) == []
     assert cache.get(FED) is None
     assert "u2" in json.loads(members(folder).read_text())
+
+
+@pytest.mark.slow
+def test_a_worker_without_torch_and_scikit_learn_forgets_in_clusters_too(folder, tmp_path):
+    code = f"""
+import sys
+sys.modules["torch"] = sys.modules["sklearn"] = None
+from pathlib import Path
+from knowledge.cache import AnswerCache
+from reki.knowledge.forgetting import UserEraser
+UserEraser(Path({str(folder)!r}), AnswerCache(Path({str(tmp_path / "answers")!r}))).forget("u1")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert not naming(folder)
+
+
+def test_a_fault_of_ours_does_not_keep_the_worker_from_going_on(folder, cache, monkeypatch, caplog):
+    monkeypatch.setattr(KnowledgeStore, "forget", lambda *_: 1 / 0)
+    UserEraser(folder, cache).forget("u1")
+    assert "may still be in what bulk runs stored" in caplog.text

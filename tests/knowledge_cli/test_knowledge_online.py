@@ -8,6 +8,7 @@ from encoders.item_index import load_index
 from encoders.sentence import resolve_encoder_id
 from feature_repo.keys import Keys
 from feature_repo.reader import FeatureReader
+from knowledge.base import TransientError
 from knowledge.catalogue import recorded_catalogue
 from knowledge.scenario import load_scenario
 from knowledge.store import KnowledgeStore
@@ -112,6 +113,26 @@ def test_generated_knowledge_is_in_force_and_a_second_run_changes_nothing(world,
     assert "in force (Feast): individual, double" in out
     assert f"Film {named['likes'][0]} (1995)" in out
     assert "0 since" in out
+
+
+def test_rows_that_were_cut_off_before_their_announcement_are_announced_by_the_next_run(world, reki, llm, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr("reki.knowledge.feast._ATTEMPTS", 1)
+
+        async def away(*_):
+            raise TransientError("broker_unavailable", "the broker did not take a record (gone): trying again")
+
+        broken.setattr("streams.publisher.Publisher.send", away)
+        code, _, err = reki("generate", "users")
+    assert code == 1
+    assert "The same command goes on where this one ended" in err
+    assert "trying again" not in err
+    assert world("13")[2].generation == 0
+    code, _, err = reki("generate", "users")
+    assert code == 0, err
+    assert [world(user)[2].generation for user in USERS] == [1, 1, 1]
+    assert len(llm.prompts) == len(set(llm.prompts)), "nothing is paid for twice"
+    assert "3 in place" in reki("generate", "users")[1]
 
 
 def test_items_are_written_with_vectors_of_the_release(world, reki, llm):
