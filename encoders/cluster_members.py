@@ -18,7 +18,7 @@ def forget_members(folder: Path, names: Container[str]) -> None:
     """Take entities (`names` are `knowledge.tombstones.hashed` ids) out of all clusters below `folder`.
 
     Of damaged and half written ones, too: a file of members that cannot be read is removed, and with it the clusters
-    count as incomplete. Raises `TransientError` (`clustersunwritable`), after it has done what it could.
+    count as incomplete. Raises `TransientError` (`clusters_unwritable`), after it has done what it could.
     """
     failure: TransientError | None = None
     for target in sorted(path for path in folder.glob("*") if path.is_dir()):

@@ -15,7 +15,8 @@ from knowledge.base import ItemProfile
 Vectors = npt.NDArray[np.float32]
 
 
-# Half: what somebody does not like is often only so-so, and sets people less apart (`benchmarks/collective.py`).
+# Half: what somebody does not like is often only so-so, and sets people less apart. Tried once by the measure of
+# `benchmarks/collective.py`, which does not compare weights itself.
 DISLIKED_WEIGHT = 0.5
 
 
