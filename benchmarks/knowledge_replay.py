@@ -95,7 +95,7 @@ def _look(
     found: UserReplay,
     now: int,
     settings: StreamSettings,
-    known_texts: Any,  # noqa: ANN401
+    known_texts: Any,  # noqa: ANN401 - as above
     drift: Callable[[int, int], float | None],
 ) -> int | None:
     """The scheduler takes a mark whose time has come; returns the mark that stays."""

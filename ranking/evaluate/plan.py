@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-Split = int | str  # number of a fold, or "design", "time"
+Split = int | str  # number of a fold, or "design"
 
 BACKBONES = ("din", "dien", "deepfm", "xdeepfm", "dcn", "dcnv2", "autoint", "fibinet", "fignn")
 HEADLINE = ("plain", "strong", "no_user_llm", "ours", "title_text")
@@ -55,7 +55,7 @@ class Wanted:
     variants: Sequence[str] = HEADLINE
     folds: int = 5
     seeds: int = 2
-    splits: Sequence[str] = ()  # beside the folds: "design", "time"; on `deeper` backbones
+    splits: Sequence[str] = ()  # beside the folds: "design"; on `deeper` backbones
     deeper: Sequence[str] = DEEPER
     page_blind: bool = True  # every variant a second time, page-blind, on `deeper` backbones
 

@@ -7,7 +7,6 @@ from ranking.evaluate.targets import Claim, Table, only_user_bias
 
 SPLITS = {
     "design": "### Seed-1234 split, used for design: inputs were chosen on it, so it proves nothing",
-    "time": "### One global time split",
     "head_only": "### No backbone: the head's inputs alone",
     "head_only_blind": "### No backbone, page-blind",
 }

@@ -11,7 +11,7 @@ from reki.evaluate.places import commit, places
 from reki.evaluate.training import train_all
 
 OTHERS = ("collab", "ours_no_collab", "kar", "ours_control", "head_only")
-_SPLITS = ("design", "time")
+_SPLITS = ("design",)
 
 
 @dataclass(frozen=True)
