@@ -20,6 +20,7 @@ from ranking.shape import RankerShape
 from ranking.sources import TITLE_FACTORS
 
 LONG, SHORT = 50, 10  # history entries of the backbone
+EPOCHS = 12  # at most; early stopping decides
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def train_variant(
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            valid, test, rounds = _train(material, backbone, chosen, options or FitOptions(epochs=12, seed=seed))
+            valid, test, rounds = _train(material, backbone, chosen, options or FitOptions(epochs=EPOCHS, seed=seed))
     cpu_s = time.process_time() - begin
     return Predictions(valid, test, material.valid, material.test, rounds, cpu_s)
 

@@ -1,0 +1,77 @@
+"""The grid behind `ranking/tuned.py`: learning rate and weight decay of each backbone, on `strong` and on `ours`.
+
+    .venv/bin/python -m benchmarks.tuning --data DIR --encodings DIR --out docs/results/tuning.json
+
+Six points, seed 0, judged by validation users' AUC on the split "design", which no headline number is computed on.
+Finished points are kept in the output and not trained again.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import torch
+from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it has no types
+
+from ranking.evaluate.plan import BACKBONES
+from ranking.fit import FitOptions
+from ranking.fold import FoldMaterial, build_fold
+from ranking.variants import EPOCHS, train_variant
+
+VARIANTS = ("strong", "ours")
+GRID = [(rate, decay) for rate in (5e-4, 1e-3, 2e-3) for decay in (0.01, 1.0)]
+Point = tuple[str, str, float, float]
+
+
+@cache
+def _material(data: Path, encodings: Path) -> FoldMaterial:
+    return build_fold(data, encodings, Path(os.environ.get("REKI_CACHE", ".reki/cache")) / "folds", "design")
+
+
+def measure(data: Path, encodings: Path, point: Point) -> dict[str, float]:
+    """Train one point; AUC on validation users."""
+    backbone, variant, rate, decay = point
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        material = _material(data, encodings)
+        options = replace(FitOptions(epochs=EPOCHS), learning_rate=rate, weight_decay=decay)
+        run = train_variant(material, backbone, variant, 0, options=options)
+    label = material.label[torch.from_numpy(run.valid_numbers)].numpy()
+    return {"auc": round(float(roc_auc_score(label, run.valid)), 5), "epochs": run.epochs, "cpu_s": round(run.cpu_s, 1)}
+
+
+def main() -> None:
+    """Fill the grid."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--encodings", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--backbones", default=",".join(BACKBONES))
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    args = parser.parse_args()
+    found = json.loads(args.out.read_text()) if args.out.exists() else {}
+    points = [(b, v, *cell) for b in args.backbones.split(",") for v in VARIANTS for cell in GRID]
+    points = [point for point in points if _name(point) not in found.get(point[0], {}).get(point[1], {})]
+    _material(args.data, args.encodings)  # built once, then read by all
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(args.workers, mp_context=context) as pool:
+        waiting = {pool.submit(measure, args.data, args.encodings, point): point for point in points}
+        for done in as_completed(waiting):
+            point = waiting[done]
+            found.setdefault(point[0], {}).setdefault(point[1], {})[_name(point)] = done.result()
+            print(*point, done.result(), flush=True)
+            args.out.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+def _name(point: Point) -> str:
+    return f"learning rate {point[2]:g}, decay {point[3]:g}"
+
+
+if __name__ == "__main__":
+    main()
