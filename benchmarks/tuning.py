@@ -1,4 +1,4 @@
-"""The grid behind `ranking/tuned.py`: learning rate and weight decay of each backbone, on `strong` and on `ours`.
+"""The grid behind `ranking/tuned.py`: learning rates of each backbone and of its embeddings, on `strong` and `ours`.
 
     .venv/bin/python -m benchmarks.tuning --data DIR --encodings DIR --out docs/results/tuning.json
 
@@ -25,7 +25,7 @@ from ranking.fold import FoldMaterial, build_fold
 from ranking.variants import EPOCHS, train_variant
 
 VARIANTS = ("strong", "ours")
-GRID = [(rate, decay) for rate in (5e-4, 1e-3, 2e-3) for decay in (0.01, 1.0)]
+GRID = [(rate, share) for rate in (1e-3, 2e-3) for share in (1.0, 0.1, 0.03)]
 Point = tuple[str, str, float, float]
 
 
@@ -36,11 +36,11 @@ def _material(data: Path, encodings: Path) -> FoldMaterial:
 
 def measure(data: Path, encodings: Path, point: Point) -> dict[str, float]:
     """Train one point; AUC on validation users."""
-    backbone, variant, rate, decay = point
+    backbone, variant, rate, share = point
     torch.set_num_threads(1)
     with threadpool_limits(1):
         material = _material(data, encodings)
-        options = replace(FitOptions(epochs=EPOCHS), learning_rate=rate, weight_decay=decay)
+        options = replace(FitOptions(epochs=EPOCHS), learning_rate=rate, embedding_rate=share)
         run = train_variant(material, backbone, variant, 0, options=options)
     label = material.label[torch.from_numpy(run.valid_numbers)].numpy()
     return {"auc": round(float(roc_auc_score(label, run.valid)), 5), "epochs": run.epochs, "cpu_s": round(run.cpu_s, 1)}
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _name(point: Point) -> str:
-    return f"learning rate {point[2]:g}, decay {point[3]:g}"
+    return f"learning rate {point[2]:g}, embeddings {point[3]:g} of it"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from encoders.hein import Hein
@@ -31,6 +31,7 @@ class FitOptions:
     batch: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
+    embedding_rate: float = 1.0  # learning rate of embeddings, as a share of the others'
     seed: int = 0
     average: float = 0.99  # weights are judged and kept as moving averages over steps, at this decay; 0 = as they are
 
@@ -64,7 +65,7 @@ def fit(
     draw = np.random.default_rng(options.seed)
     modules = [ranker] if hein is None else [ranker, hein]
     weights = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=options.learning_rate, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(_groups(modules, options), weight_decay=options.weight_decay)
     averaged = [weight.detach().clone() for weight in weights]
     per_epoch = -(-len(train) // options.batch)
     best, best_epoch, best_state = -1.0, -1, [copy.deepcopy(module.state_dict()) for module in modules]
@@ -100,6 +101,19 @@ def fit(
     if progress is not None:
         progress(options.epochs * per_epoch, options.epochs * per_epoch)
     return best, best_epoch + 1
+
+
+def _groups(modules: Sequence[nn.Module], options: FitOptions) -> list[dict[str, object]]:
+    """Parameters with their learning rates: embeddings of ids apart from all others."""
+    tables = {id(layer.weight) for one in modules for layer in one.modules() if isinstance(layer, nn.Embedding)}
+    learned = [weight for one in modules for weight in one.parameters() if weight.requires_grad]
+    return [
+        {"params": [weight for weight in learned if id(weight) not in tables], "lr": options.learning_rate},
+        {
+            "params": [weight for weight in learned if id(weight) in tables],
+            "lr": options.learning_rate * options.embedding_rate,
+        },
+    ]
 
 
 def _swap(weights: Sequence[Tensor], averaged: Sequence[Tensor]) -> None:
