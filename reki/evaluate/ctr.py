@@ -10,7 +10,7 @@ from reki.evaluate.options import known, listed
 from reki.evaluate.places import commit, places
 from reki.evaluate.training import train_all
 
-OTHERS = ("collab", "ours_no_collab", "kar", "ours_control", "head_only")
+OTHERS = ("ours_summaries", "collab", "ours_no_collab", "kar", "ours_control", "head_only")
 _SPLITS = ("design",)
 
 
