@@ -1,6 +1,6 @@
 """The release artefact: HEIN and ranker trained together, one folder, named by the hash of its content.
 
-    <release id>/hein.safetensors, ranker.safetensors, vocabulary.json, release.json
+    <release id>/hein.safetensors, ranker.safetensors, vocabulary.json, release.json; beside them CARD.md, for people
 
 Loading needs the standard library, numpy, torch and safetensors alone: it also happens inside Triton. Nothing is
 pickled. `release.json` names the hash; a folder whose content does not match is refused.
@@ -22,6 +22,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from encoders.hein import Hein, HeinShape
+from ranking.card import card
 from ranking.model import Ranker
 from ranking.shape import RankerShape
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _HEIN, _RANKER, _VOCABULARY, _ABOUT = "hein.safetensors", "ranker.safetensors", "vocabulary.json", "release.json"
+_CARD = "CARD.md"  # not hashed: no id depends on its wording
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class About:
     hein: HeinShape
     ranker: RankerShape
     training: Mapping[str, Any] = field(default_factory=dict)  # data, seed, counts: for people
+    temperature: float = 1.0  # a probability is sigmoid(logit / temperature); earlier releases had none
     format: int = FORMAT
 
 
@@ -112,6 +115,11 @@ class Release:
     def metrics(self) -> Mapping[str, float]:
         """What was measured when it was trained."""
         return self.about.metrics
+
+    @property
+    def temperature(self) -> float:
+        """A probability is sigmoid(logit / temperature)."""
+        return self.about.temperature
 
     @property
     def model_name(self) -> str:
@@ -194,11 +202,14 @@ def write_release(folder: Path, about: About, hein: Hein, ranker: Ranker, vocabu
         named = json.loads(json.dumps(asdict(about)))
         named["release_id"] = _digest(draft, named)
         (draft / _ABOUT).write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
+        made = Release(str(named["release_id"]), draft, about, vocabulary)
+        (draft / _CARD).write_text(card(made), encoding="utf-8")
         draft.chmod(0o755)
         for file in draft.iterdir():
             file.chmod(0o644)  # safetensors writes for its own user alone; a server may be another one
-        target = folder / str(named["release_id"])
+        target = folder / made.release_id
         if target.exists():
+            (draft / _CARD).replace(target / _CARD)  # an earlier version may have worded it otherwise, or not at all
             shutil.rmtree(draft)
             os.utime(target / _ABOUT)  # "the newest release" is the one trained last
         else:

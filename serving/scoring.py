@@ -17,7 +17,7 @@ _ROWS = {"cpu": 1024, "cuda": 16_384}
 
 
 def score(ranker: torch.nn.Module, requests: Sequence[Request], device: torch.device) -> list[npt.NDArray[np.float32]]:
-    """Probability per candidate, f32[N] for each request; doubles get the score of the first.
+    """Probability per candidate, f32[N] for each request; doubles get the score of the first. `ranker`: log-odds.
 
     Requests of similar length share a forward pass, so that one long list does not pad all the others.
     """
@@ -43,7 +43,7 @@ def order(scores: npt.NDArray[np.float32], top_k: int | None) -> npt.NDArray[np.
 
 
 def explain(ranker: torch.nn.Module, request: Request, device: torch.device) -> str:
-    """JSON {part: [per candidate, how much the logit falls if the part is hidden]} for the parts that were used.
+    """JSON {part: [per candidate, how much the log-odds fall if the part is hidden]} for the parts that were used.
 
     The release was trained with parts masked at random, so an answer without one is one that it knows how to give.
     """

@@ -1,5 +1,6 @@
 """The command `reki release`. Light: what a subcommand needs is imported when it runs."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,3 +36,21 @@ def diff(old: Name, new: Name, json: AsJson = False) -> None:
     from reki.release.diff import run
 
     run(old, new, json)
+
+
+@app.command()
+def settle(
+    out: Annotated[Path, typer.Option(help="Folder of `reki evaluate ctr`, with the variants plain, ours_summaries.")],
+    dataset: Annotated[str, typer.Option(help="Name of the data set.")] = "ml-100k",
+    folds: Annotated[int, typer.Option(min=2, max=5, help="How many of the five folds count.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds of each count.")] = 2,
+    reuse: Annotated[str, typer.Option(help="Code versions whose results may stand in, with commas.")] = "",
+    to: Annotated[
+        Path | None, typer.Option(help="File to write; by default the one that training reads, ranking/settled.json.")
+    ] = None,
+) -> None:
+    """Settle how a release is trained: epochs, temperature and expected metrics, from the folds' predictions."""
+    from ranking.settled import FILE
+    from reki.release.settle import run
+
+    run(out, dataset, folds, seeds, reuse, to or FILE)

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from serving.cosine import CosineRanker
+from serving.ranker_load import TRAINED, load_ranker
 from serving.scoring import explain, order, score
 from serving.tensors import PARTS
+from tests.serving.world import drawn_release
 
 F, D, H, A, K = 9, 16, 50, 40, 32
 CPU = torch.device("cpu")
@@ -92,3 +94,20 @@ def test_a_hidden_part_does_not_leak_into_the_cosine_ranker(part):
     if f"user_{part}" in other:
         other[f"user_{part}"] = other[f"user_{part}"] + 1
     assert score(CosineRanker(), [one], CPU)[0].tolist() == score(CosineRanker(), [other], CPU)[0].tolist()
+
+
+def test_probabilities_are_tempered_as_the_release_says_and_the_order_stays(tmp_path):
+    vocabulary = {f"i{index}": index for index in range(2, 12)}
+    one = request(30)
+    one["hist_index"] += 3
+    one["item_index"] = np.arange(2, 32, dtype=np.int32).reshape(1, -1) % 12
+    scores = {}
+    for temperature in (1.0, 2.5):
+        release = drawn_release(tmp_path / "releases", vocabulary, temperature=temperature)
+        (tmp_path / str(temperature)).mkdir()
+        (tmp_path / str(temperature) / "release").symlink_to(release.path)
+        scores[temperature] = score(load_ranker(tmp_path / str(temperature), TRAINED), [one], CPU)[0]
+    sharp, soft = (np.log(values / (1 - values)) for values in scores.values())
+    assert np.abs(sharp).max() > 0.5
+    np.testing.assert_allclose(soft, sharp / 2.5, atol=1e-4)
+    assert order(scores[1.0], None).tolist() == order(scores[2.5], None).tolist()

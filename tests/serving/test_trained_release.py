@@ -22,11 +22,13 @@ pytestmark = pytest.mark.services
 CANDIDATES = ITEMS[:30]
 HISTORY = ITEMS[100:120]
 UNSEEN = ITEMS[195]
+TEMPERATURE = 1.7
 
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
-    return drawn_release(tmp_path_factory.mktemp("releases"), {item_id: 2 + n for n, item_id in enumerate(ITEMS[:190])})
+    vocabulary = {item_id: 2 + n for n, item_id in enumerate(ITEMS[:190])}
+    return drawn_release(tmp_path_factory.mktemp("releases"), vocabulary, temperature=TEMPERATURE)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def direct(release, catalogue, green, item_ids):
     }
     with torch.inference_mode():
         logits = release.ranker()({name: torch.from_numpy(array) for name, array in batch.items()})
-    return torch.sigmoid(logits)[0].numpy()
+    return torch.sigmoid(logits / TEMPERATURE)[0].numpy()
 
 
 def control(triton, verb, *models):
