@@ -1,4 +1,4 @@
-"""The commands `reki evaluate ctr|rerank|publish`."""
+"""The commands `reki evaluate ctr|rerank|freshness|publish`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -70,6 +70,54 @@ def rerank(
     code = command.run(chosen, train=not (report or plan), write=not plan)
     if code:
         raise typer.Exit(code)
+
+
+@app.command()
+def freshness(
+    out: Out,
+    backbones: Backbones = "din,dcnv2",
+    seeds: Seeds = 2,
+    workers: Workers = 0,
+    report: Only = False,
+    plan: Plan = False,
+) -> None:
+    """Measure what following events and refreshing knowledge are worth on users with refreshes. Resumable."""
+    from reki.evaluate import freshness as command
+
+    chosen = command.Chosen(backbones, seeds, workers, out)
+    code = command.run(chosen, train=not (report or plan), write=not plan)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def robust(
+    out: Out,
+    dataset: Dataset = "ml-100k",
+    backbones: Backbones = "din,dcnv2",
+    folds: Annotated[int, typer.Option(min=1, max=5, help="How many of the five folds over all users.")] = 5,
+    seeds: Seeds = 1,
+    workers: Workers = 0,
+    report: Only = False,
+    plan: Plan = False,
+    quick: Quick = False,
+) -> None:
+    """Masked parts, users with few events, items that nobody rated: what is left of each variant. Resumable."""
+    from reki.evaluate import robust as command
+
+    chosen = command.Chosen(dataset, backbones, folds, seeds, workers, out, quick)
+    code = command.run(chosen, train=not (report or plan), write=not plan)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def contamination(out: Out, dataset: Dataset = "ml-100k") -> None:
+    """What the LLM's expected likes come true against popular items, and whether it recollected anybody. No training."""
+    from reki.evaluate.contamination import run
+
+    for path in run(dataset, out):
+        print(path)
 
 
 @app.command()

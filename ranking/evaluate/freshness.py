@@ -1,0 +1,160 @@
+"""What freshness is worth: which history and which knowledge a sample of a measured user is shown, way by way.
+
+Measured are the users of the seed-1234 split's validation and test parts whose knowledge was refreshed. Their snapshot
+is the first `history_length` events. No row of any way depends on the sample's own rating or on a later one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from knowledge.base import Action, Polarity
+from knowledge.scenario import load_scenario
+from ranking.datasets.movielens import MovieLens, Rating
+from ranking.evaluate.metrics import Floats, Numbers
+from ranking.fold import fold_users
+from ranking.sources import Sources
+from ranking.split import UserSplit
+
+DELAYS = {"": 0.0, "_30s": 30.0, "_10min": 600.0, "_1d": 86400.0}  # from a refresh's trigger until it is readable
+_STOPPING_SEED = 20261126
+
+
+class Since(StrEnum):
+    """What the input "events since the knowledge" counts."""
+
+    SHOWN = "shown"  # events of the shown history since the shown knowledge, as serving counts them
+    ALL = "all"  # all events since the shown knowledge, whether or not the history shows them
+    SNAPSHOT = "snapshot"  # all events since the snapshot, whatever knowledge is shown
+
+
+@dataclass(frozen=True)
+class Way:
+    """How fresh a sample's inputs are."""
+
+    name: str
+    follows: bool = False  # history, statistics, experienced follow every event; else they stay at the snapshot
+    delay_s: float | None = None  # the newest refresh that is readable so long after its trigger; None: the snapshot's
+    llm: bool = True  # False: of a refresh the user's own anchor values alone, the LLM's answer stays the first
+    since: Since = Since.SHOWN
+
+
+FOUR = ("frozen", "refreshed", "following", "both")
+WAYS = (
+    Way("frozen"),
+    Way("following", follows=True),
+    *(Way(f"refreshed{suffix}", delay_s=delay) for suffix, delay in DELAYS.items()),
+    *(Way(f"both{suffix}", follows=True, delay_s=delay) for suffix, delay in DELAYS.items()),
+    Way("refreshed_own_values", delay_s=0.0, llm=False),
+    Way("both_own_values", follows=True, delay_s=0.0, llm=False),
+    Way("frozen_counting", since=Since.ALL),
+    Way("refreshed_counting", delay_s=0.0, since=Since.ALL),
+    Way("both_counting_from_snapshot", follows=True, delay_s=0.0, since=Since.SNAPSHOT),
+)
+
+
+class Shown(NamedTuple):
+    """Inputs of one sample in one way; equal ones are computed once."""
+
+    user: int  # number among the measured users
+    position: int  # of the sample among the user's events, from 0
+    seen: int  # events in history, statistics, experienced
+    known: int  # events whose values stand at touched anchors
+    said: int  # events that the LLM's answer has seen
+    since: int  # events since the knowledge, as the model is told
+
+
+@dataclass(frozen=True)
+class Table:
+    """The n samples of the U measured users, in the order of users and time, and the R rows that show them."""
+
+    users: tuple[str, ...]
+    user: Numbers  # [n]
+    position: Numbers  # [n]
+    elapsed: Numbers  # [n] events between the snapshot and the sample
+    label: Floats  # [n] 1 = liked
+    rows: tuple[Shown, ...]
+    ways: dict[str, Numbers]  # [n] row of each sample
+
+    def refreshed(self, way: str) -> Floats:
+        """Whether each sample is shown a refresh in this way: [n], 0 or 1."""
+        first = self.position - self.elapsed
+        known = np.array([row.known for row in self.rows], dtype=np.int64)
+        return (known[self.ways[way]] > first).astype(np.float64)
+
+
+def freshness_split(data: MovieLens) -> UserSplit:
+    """The design split with a tenth of its training users for early stopping, so that nothing stops on measured users.
+
+    `test` are the users of its validation and test parts: the measured ones are those of them with refreshes.
+    """
+    design = fold_users(data, "design")
+    order = np.random.default_rng(_STOPPING_SEED).permutation(len(design.train))
+    stopping = {design.train[place] for place in order[: len(order) // 10]}
+    train = tuple(user for user in design.train if user not in stopping)
+    return UserSplit(train, tuple(user for user in design.train if user in stopping), (*design.valid, *design.test))
+
+
+def readable(records: Sequence[int], times: Sequence[float], position: int, delay_s: float) -> int:
+    """Events that the newest record has seen which the sample at `position` may be shown.
+
+    `records`: events seen by each record, ascending, the snapshot's first (always readable). A refresh counts if it
+    has seen earlier events only and if the sample comes at least `delay_s` after the last of them: `times` [s].
+    """
+    for seen in reversed(records[1:]):
+        if seen <= position and times[seen - 1] + delay_s <= times[position]:
+            return seen
+    return records[0]
+
+
+def freshness_table(sources: Sources, ways: Sequence[Way] = WAYS) -> Table:
+    """All samples of the measured users in all `ways`."""
+    by_user, store = sources.data.by_user(), sources.store
+    users = tuple(user for user in freshness_split(sources.data).test if store.is_refreshed(user))
+    user: list[int] = []
+    position: list[int] = []
+    elapsed: list[int] = []
+    label: list[float] = []
+    rows: dict[Shown, int] = {}
+    places: dict[str, list[int]] = {way.name: [] for way in ways}
+    for number, name in enumerate(users):
+        ratings = by_user[name]
+        records = [record.source_rev for record in store.refreshes(name)]
+        times = [rating.at.timestamp() for rating in ratings]
+        for place in range(records[0], len(ratings)):
+            user.append(number)
+            position.append(place)
+            elapsed.append(place - records[0])
+            label.append(float(side_of(ratings[place]) > 0))
+            for way in ways:
+                row = _shown(way, number, place, records, times)
+                places[way.name].append(rows.setdefault(row, len(rows)))
+    ordered = sorted(rows)
+    new = np.empty(len(rows), dtype=np.int64)
+    new[[rows[row] for row in ordered]] = np.arange(len(ordered))
+    return Table(
+        users,
+        np.array(user, dtype=np.int64),
+        np.array(position, dtype=np.int64),
+        np.array(elapsed, dtype=np.int64),
+        np.array(label, dtype=np.float32),
+        tuple(ordered),
+        {way: new[numbers] for way, numbers in places.items()},
+    )
+
+
+def side_of(rating: Rating) -> int:
+    """1 liked, 0 neutral, -1 disliked."""
+    polarity = load_scenario("films").outcome(Action.RATE, rating.value).polarity
+    return {Polarity.LIKED: 1, Polarity.NEUTRAL: 0, Polarity.DISLIKED: -1}[polarity]
+
+
+def _shown(way: Way, user: int, position: int, records: Sequence[int], times: Sequence[float]) -> Shown:
+    first = records[0]
+    seen = position if way.follows else first
+    known = first if way.delay_s is None else readable(records, times, position, way.delay_s)
+    since = {Since.SHOWN: max(seen - known, 0), Since.ALL: position - known, Since.SNAPSHOT: position - first}
+    return Shown(user, position, seen, known, known if way.llm else first, since[way.since])
