@@ -6,7 +6,7 @@ from knowledge.base import TerminalError
 from ranking.evaluate.ctr import write_files
 
 # Parts of the page in order, NAME.md with plots NAME-*.svg; those that are not there are left out.
-PARTS = ("ctr", "rerank", "freshness", "ablations", "contamination")
+PARTS = ("ctr", "rerank", "freshness", "ablations", "robust", "contamination")
 _HEAD = """# Results
 
 Written by `reki evaluate publish`; do not edit. The numbers behind it are in [results/](results/).
