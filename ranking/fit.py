@@ -65,7 +65,7 @@ def fit(
     draw = np.random.default_rng(options.seed)
     modules = [ranker] if hein is None else [ranker, hein]
     weights = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(_groups(modules, options), weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(_groups(modules, options), weight_decay=options.weight_decay, fused=True)
     averaged = [weight.detach().clone() for weight in weights]
     per_epoch = -(-len(train) // options.batch)
     best, best_epoch, best_state = -1.0, -1, [copy.deepcopy(module.state_dict()) for module in modules]
