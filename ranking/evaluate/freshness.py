@@ -19,6 +19,7 @@ from ranking.fold import fold_users
 from ranking.sources import Sources
 from ranking.split import UserSplit
 
+BINS = ((0, 9), (10, 24), (25, 59), (60, 119), (120, 239), (240, None))  # events between snapshot and sample
 DELAYS = {"": 0.0, "_30s": 30.0, "_10min": 600.0, "_1d": 86400.0}  # from a refresh's trigger until it is readable
 _STOPPING_SEED = 20261126
 
@@ -40,14 +41,18 @@ class Way:
     delay_s: float | None = None  # the newest refresh that is readable so long after its trigger; None: the snapshot's
     llm: bool = True  # False: of a refresh the user's own anchor values alone, the LLM's answer stays the first
     since: Since = Since.SHOWN
+    held: bool = False  # everything as of the beginning of the sample's bin, as if a whole bin were ranked at once
 
 
 FOUR = ("frozen", "refreshed", "following", "both")
+HELD = ("frozen", "refreshed", "following_held", "both_held")  # the first two are constant within a bin as they are
 WAYS = (
     Way("frozen"),
     Way("following", follows=True),
     *(Way(f"refreshed{suffix}", delay_s=delay) for suffix, delay in DELAYS.items()),
     *(Way(f"both{suffix}", follows=True, delay_s=delay) for suffix, delay in DELAYS.items()),
+    Way("following_held", follows=True, held=True),
+    Way("both_held", follows=True, delay_s=0.0, held=True),
     Way("refreshed_own_values", delay_s=0.0, llm=False),
     Way("both_own_values", follows=True, delay_s=0.0, llm=False),
     Way("frozen_counting", since=Since.ALL),
@@ -146,6 +151,12 @@ def freshness_table(sources: Sources, ways: Sequence[Way] = WAYS) -> Table:
     )
 
 
+def bin_of(elapsed: Numbers | int) -> Numbers:
+    """Number of the bin of each sample, by the events between the snapshot and it."""
+    found: Numbers = np.searchsorted([low for low, _ in BINS], elapsed, side="right") - 1
+    return found
+
+
 def side_of(rating: Rating) -> int:
     """1 liked, 0 neutral, -1 disliked."""
     polarity = load_scenario("films").outcome(Action.RATE, rating.value).polarity
@@ -154,7 +165,8 @@ def side_of(rating: Rating) -> int:
 
 def _shown(way: Way, user: int, position: int, records: Sequence[int], times: Sequence[float]) -> Shown:
     first = records[0]
-    seen = position if way.follows else first
-    known = first if way.delay_s is None else readable(records, times, position, way.delay_s)
-    since = {Since.SHOWN: max(seen - known, 0), Since.ALL: position - known, Since.SNAPSHOT: position - first}
+    now = first + BINS[int(bin_of(position - first))][0] if way.held else position
+    seen = now if way.follows else first
+    known = first if way.delay_s is None else readable(records, times, now, way.delay_s)
+    since = {Since.SHOWN: max(seen - known, 0), Since.ALL: now - known, Since.SNAPSHOT: now - first}
     return Shown(user, position, seen, known, known if way.llm else first, since[way.since])

@@ -17,9 +17,10 @@ from knowledge.scenario import load_scenario
 from ranking.collaborative import RANK
 from ranking.columns import fill, set_anchors, set_collaborative
 from ranking.datasets.movielens import MovieLens, Rating
-from ranking.evaluate.freshness import FOUR, WAYS, freshness_split, freshness_table, readable
+from ranking.evaluate.freshness import FOUR, HELD, WAYS, bin_of, freshness_split, freshness_table, readable
 from ranking.evaluate.freshness_models import VARIANT, shown_samples
 from ranking.evaluate.freshness_report import files, numbers
+from ranking.evaluate.metrics import gauc
 from ranking.fold import HISTORY, RING, fold_users
 from ranking.head import MatchingHead
 from ranking.inputs import build_samples
@@ -178,6 +179,28 @@ def test_frozen_inputs_are_those_of_the_users_first_sample(shown):
 def test_a_refresh_is_shown_once_it_is_readable_and_has_seen_earlier_events_alone(position, delay, seen):
     times = [60.0 * ((place + 1) // 2) for place in range(44)]
     assert readable([22, 32, 37], times, position, delay) == seen
+
+
+def test_held_inputs_stay_as_they_were_when_the_bin_began(sources):
+    table = freshness_table(sources)
+    bins = bin_of(table.elapsed)
+    for way in HELD:
+        for number, begin in ((0, FIRST), (1, FIRST + 10)):
+            rows = [table.rows[row] for row in table.ways[way][bins == number]]
+            refresh = begin if way in ("refreshed", "both_held") else FIRST
+            history = begin if "held" in way else FIRST
+            if way == "refreshed" and number:  # another refresh comes within the bin
+                assert {row.known for row in rows} == {FIRST + 10, FIRST + 15}
+            else:
+                assert {(row.seen, row.known) for row in rows} == {(history, refresh)}
+
+
+def test_the_running_mean_of_coin_flips_ranks_them_far_below_chance_within_a_user():
+    # Why `_held` stands beside GAUC: a score that follows a user's values is compared at different times.
+    draw = np.random.default_rng(0)
+    flips = (draw.random((400, 40)) < draw.beta(5, 4, 400)[:, None]).astype(float)
+    mean = (np.cumsum(flips, axis=1) - flips)[:, 30:] / np.arange(30, 40)
+    assert gauc(np.repeat(np.arange(400), 10), flips[:, 30:].ravel(), mean.ravel()) < 0.3
 
 
 def test_a_delay_takes_refreshes_away_and_never_adds_any(sources):
