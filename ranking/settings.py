@@ -19,4 +19,9 @@ class RankingSettings(BaseModel):
     train_threads: int = Field(
         default=1, ge=1, le=64, description="CPU threads of training; its steps are too small to gain from more."
     )
-    train_epochs: int = Field(default=8, ge=1, le=100, description="Most epochs; early stopping usually ends before.")
+    train_epochs: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="Epochs of the ranker; 0 = as many as the folds took (ranking/settled.json).",
+    )

@@ -128,7 +128,7 @@ def show_hits(screen: Screen, visitors: Sequence[Visitor], answers: Mapping[str,
         f"Of the top {TOP} of {len(visitors)} changed users, films that these people really went on to like: "
         f"{totals[0]} before, {totals[1]} after the events, {totals[2]} with new knowledge "
         f"(of {sum(len(visitor.liked_later) for visitor in visitors)} among the candidates). "
-        "So few people illustrate; what knowledge is worth on all validation users is the AUC above."
+        "So few people illustrate; what knowledge is worth on all users is the AUC of the folds above."
     )
 
 

@@ -180,8 +180,13 @@ def _summary(
         "tokens_cached": counted.tokens_cached,
         "tokens_out": counted.tokens_out,
         "dead_letters": counted.dead_letters,
-        "auc_valid": release.metrics["auc_valid"],
-        "auc_valid_without_knowledge": release.metrics["auc_valid_without_knowledge"],
+        # Of the release itself, on the demo's people, who validate it: nothing was chosen by them.
+        "auc_valid": release.metrics["auc_kept_out"],
+        "auc_valid_without_knowledge": release.metrics["auc_kept_out_without_knowledge"],
+        "users_valid": release.release.about.training["users_kept_out"],
+        # Measured when the release's training was settled, not in this run.
+        "auc_folds": release.metrics["auc_folds"],
+        "auc_folds_without_knowledge": release.metrics["auc_folds_without_knowledge"],
         "recommend": {
             "n": int(speed.single["n"]),
             "p50_ms": speed.single["p50_ms"],

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from ranking.datasets.movielens import load
-from ranking.train import TrainOptions, train
+from ranking.training import TrainOptions, train
 from reki.paths import cache_dir
 
+KEPT_OUT = frozenset({"2", "5", "6", "7"})
 MOVIELENS = cache_dir() / "recbole/recbole/dataset_example/ml-100k"
 
 
@@ -35,9 +36,16 @@ def movielens(movielens_dir):
 
 @pytest.fixture(scope="session")
 def small_options(movielens_dir, tmp_path_factory):
-    """Two epochs on a few users; encodings are those of set-up."""
-    out = tmp_path_factory.mktemp("releases")
-    return TrainOptions(movielens_dir, cache_dir() / "encodings", out, epochs=2, plain_epochs=1, most_users=30)
+    """Two epochs on a few users, `KEPT_OUT` not among them; encodings are those of set-up."""
+    return TrainOptions(
+        movielens_dir,
+        cache_dir() / "encodings",
+        tmp_path_factory.mktemp("releases"),
+        KEPT_OUT,
+        epochs=2,
+        plain_epochs=1,
+        most_users=30,
+    )
 
 
 @pytest.fixture(scope="session")

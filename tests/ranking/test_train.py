@@ -17,8 +17,8 @@ from encoders.text_cache import EncodingCache
 from knowledge.base import TerminalError
 from knowledge.recorded import RecordedStore
 from ranking.release import Release
-from ranking.split import split_users
-from ranking.train import train
+from ranking.settled import VARIANT, load_settled
+from ranking.training import train
 from reki.paths import cache_dir
 
 pytestmark = pytest.mark.slow  # trains small releases
@@ -43,37 +43,52 @@ def test_a_release_says_what_it_is(small_release):
     assert sorted(small_release.vocabulary.values()) == list(range(2, len(small_release.vocabulary) + 2))
     assert (small_release.dim, small_release.history_length, small_release.ring_size) == (16, 50, 100)
     assert len(small_release.factors) == 9
-    assert set(small_release.metrics) >= {"auc_valid", "auc_valid_without_knowledge", "auc_test"}
+    settled = load_settled()
+    assert small_release.temperature == settled.variants[VARIANT].temperature
+    assert small_release.metrics["auc_folds"] == settled.variants[VARIANT].auc.mean
+    assert 0 < small_release.metrics["auc_kept_out_without_knowledge"] < 1
+    training = small_release.about.training
+    assert (training["users_train"], training["users_kept_out"], training["epochs"]) == (30, 4, 2)
 
 
 def test_training_twice_gives_the_same_release(small_options, small_release):
     assert train(small_options).release_id == small_release.release_id
 
 
-def test_the_future_of_test_users_reaches_no_weight(small_options, small_release, movielens, movielens_dir, tmp_path):
-    data = tmp_path / "data"
-    shutil.copytree(movielens_dir, data)
-    kept_out = set(split_users(list(movielens.by_user())).test)
-    header, *lines = (data / "ml-100k.inter").read_text().splitlines()
-    changed = []
-    for line in lines:
-        user, item, value, at = line.split("\t")
-        changed.append("\t".join([user, item, str(6 - float(value)) if user in kept_out else value, at]))
-    (data / "ml-100k.inter").write_text("\n".join([header, *changed]) + "\n")
-    other = train(replace(small_options, data=data, out=tmp_path / "out"))
+def test_the_future_of_users_who_are_kept_out_reaches_no_weight(small_options, small_release, tmp_path):
+    other = train(replace(small_options, data=_turned(small_options, tmp_path / "data"), out=tmp_path / "out"))
     for name in ("ranker.safetensors", "hein.safetensors"):
         before, after = load_file(small_release.path / name), load_file(other.path / name)
         assert all(torch.equal(tensor, after[key]) for key, tensor in before.items())
-    assert other.metrics["auc_test"] != small_release.metrics["auc_test"]
+    assert other.metrics["auc_kept_out"] != small_release.metrics["auc_kept_out"]
 
 
-def test_users_who_are_kept_out_are_not_trained_on(small_options, small_release, movielens, tmp_path):
-    first = split_users(list(movielens.by_user())).train[0]
-    other = train(replace(small_options, without_users=frozenset({first}), out=tmp_path))
-    assert other.release_id != small_release.release_id
-    everyone = frozenset(split_users(list(movielens.by_user())).train)
-    with pytest.raises(TerminalError, match="no training user is left"):
-        train(replace(small_options, without_users=everyone, out=tmp_path))
+def test_users_who_are_not_kept_out_are_trained_on(small_options, small_release, tmp_path):
+    other = train(replace(small_options, data=_turned(small_options, tmp_path / "data", "1"), out=tmp_path / "out"))
+    before, after = (load_file(one.path / "ranker.safetensors") for one in (small_release, other))
+    assert not all(torch.equal(tensor, after[key]) for key, tensor in before.items())
+
+
+def _turned(options, folder, *users):
+    """The data with all ratings of these users, else of those kept out, turned into their opposite."""
+    shutil.copytree(options.data, folder)
+    header, *lines = (folder / "ml-100k.inter").read_text().splitlines()
+    changed = []
+    for line in lines:
+        user, item, value, at = line.split("\t")
+        turned = user in (users or options.without_users)
+        changed.append("\t".join([user, item, str(6 - float(value)) if turned else value, at]))
+    (folder / "ml-100k.inter").write_text("\n".join([header, *changed]) + "\n")
+    return folder
+
+
+def test_the_split_of_the_trial_can_be_checked(small_options, tmp_path):
+    release = train(replace(small_options, check_split=True, epochs=1, most_users=12, out=tmp_path))
+    assert {"auc_valid", "auc_valid_without_knowledge", "auc_test", "auc_test_without_knowledge"} <= set(
+        release.metrics
+    )
+    assert "auc_folds" not in release.metrics  # of models trained on other users, which these figures stand beside
+    assert release.about.training["stopped_by"] == "validation users"
 
 
 @pytest.mark.parametrize("name", ["ranker.safetensors", "hein.safetensors", "vocabulary.json", "release.json"])

@@ -14,8 +14,10 @@ from feature_repo.records import EntityWrite, FeatureRow
 from feature_repo.schema import DIM, FACTORS, SUMMARY
 from feature_repo.writer import FeatureWriter
 from knowledge.base import RekiError
+from ranking.release import Release
 from reki.cli import app
 from tests.release import tiny
+from tests.release.write_fixture import FIXTURES, TEMPERATURE
 
 _COUNT = count()
 
@@ -55,7 +57,7 @@ def test_releases_are_listed_newest_first_and_a_damaged_one_with_its_problem(fol
     assert listed[2]["made_at"] == "2001-09-09T01:46:40+00:00"
     assert (listed[0]["metrics"]["auc_valid"], listed[0]["slots"]) == (0.75, None)
     text = said("list")
-    assert f"{new.release_id} 2033-05-18 03:33 din 0.7500 0.7000 tiny-llm|1|c1" in " ".join(text.split())
+    assert f"{new.release_id} 2033-05-18 03:33 din - 0.7000 tiny-llm|1|c1" in " ".join(text.split())
     assert f"{broken.release_id}: " in text
     assert "was changed after it was written" in text
     assert "No stack of this clone is up" in text
@@ -93,7 +95,8 @@ def test_the_model_card_tells_data_metrics_knowledge_sizes_and_layout(folder):
         f"# Release {release.release_id}",
         "| data | drawn |",
         "| without users | 2 |",  # how many, not who: they may have asked for it
-        "| AUC, test users | 0.7 |",
+        "| AUC, test users | 0.7 |  |",
+        "written by a large language model",
         "| `tiny-llm` | `1` | `c1` |",
         "| F, factors | 3 | no: 9 |",
         "Vocabulary: 10 items.",
@@ -102,6 +105,54 @@ def test_the_model_card_tells_data_metrics_knowledge_sizes_and_layout(folder):
         assert line in text
     assert "u1" not in text
     assert said("show", str(release.path)) == text
+    assert text.startswith((release.path / "CARD.md").read_text().rstrip())
+
+
+def test_a_card_that_was_changed_or_lost_changes_no_release_and_is_made_anew(folder):
+    release = tiny.write(folder)
+    shown, file = said("show", release.release_id), release.path / "CARD.md"
+    kept = file.read_text()
+    file.unlink()
+    assert Release.load(release.path).release_id == release.release_id
+    file.write_text("the best of all releases")
+    assert "the best" not in said("show", release.release_id)
+    tiny.write(folder)  # the same content again
+    assert file.read_text() == kept
+    assert said("show", release.release_id)[:500] == shown[:500]
+
+
+def test_the_card_says_what_the_folds_measured_and_that_it_is_provisional(folder):
+    settled = {"folds": 2, "seeds": 1, "users": 378, "samples": 29219, "provisional": True, "commit": "c", "code": "d"}
+    release = tiny.write(
+        folder,
+        temperature=1.25,
+        metrics={
+            "auc_folds": 0.8,
+            "auc_folds_spread": 0.01,
+            "auc_folds_without_knowledge": 0.75,
+            "auc_folds_without_knowledge_spread": 0.02,
+            "auc_kept_out": 0.79,
+        },
+        training={"hidden": {"history": 0.1}, "settled": settled, "calibration": [[0.25, 0.3, 2922]]},
+    )
+    text = said("show", release.release_id)
+    for line in (
+        "not seen them | 0.8000 ± 0.0100 | 0.7500 ± 0.0200 |",
+        "| AUC, users kept out of this training | 0.79 |  |",
+        "2 x 1 seeds over 378 users, 29,219 samples",
+        "**Provisional",
+        "temperature 1.25, fitted on",
+        "| 0.250 | 0.300 | 2,922 |",
+        "| history | 10% |",
+    ):
+        assert line in text, line
+    assert "0.8000 0.7900 tiny-llm|1|c1" in " ".join(said("list").split())
+
+
+def test_releases_of_before_and_after_temperatures_are_compared(folder):
+    old, new = (next((FIXTURES / name).glob("*/")) for name in ("ours", "tempered"))
+    found = json.loads(said("diff", f"{old}/", f"{new}/", "--json"))
+    assert found["settings"]["temperature"] == [1.0, TEMPERATURE]
 
 
 @pytest.mark.parametrize("name", ["ffff", "", "nothing/here"])

@@ -10,8 +10,13 @@ from tests.release.write_fixture import FIXTURES
 WRITTEN = sorted(path.name for path in FIXTURES.iterdir())
 
 
+def test_a_release_from_before_temperatures_has_none():
+    (path,) = (FIXTURES / "first").glob("*/")
+    assert Release.load(path).temperature == 1.0
+
+
 def test_there_are_releases_of_earlier_versions():
-    assert {"first", "ours"} <= set(WRITTEN)
+    assert {"first", "ours", "tempered"} <= set(WRITTEN)
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -24,8 +29,10 @@ def test_a_release_written_by_an_earlier_version_loads_and_answers_the_same(name
     texts, mask = inputs.pop("texts"), inputs.pop("texts_mask")
     with torch.inference_mode():
         item_vec, item_summary = release.hein.item(texts, mask)
+        logits = release.ranker()(inputs)
         found = {
-            "logits": release.ranker()(inputs),
+            "logits": logits,
+            "probabilities": torch.sigmoid(logits / release.temperature),
             "item_vec": item_vec,
             "item_summary": item_summary,
             "user_summary": release.hein.user(texts, mask),

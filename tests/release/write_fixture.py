@@ -1,4 +1,6 @@
-"""Write a release as this version writes it, with what it answers: `python -m tests.release.write_fixture first|ours`.
+"""Write a release as this version writes it, with what it answers.
+
+    python -m tests.release.write_fixture first|ours|tempered
 
 Run it for a new format only, under a new name: what is committed must go on loading and answering as it did.
 """
@@ -12,6 +14,7 @@ from safetensors.torch import save_file
 
 from tests.release import tiny
 
+TEMPERATURE = 1.25
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "releases"
 
 
@@ -27,12 +30,14 @@ def shape_of(name):
 def main(name):
     folder = FIXTURES / name
     shutil.rmtree(folder, ignore_errors=True)
-    release = tiny.write(folder, ranker_shape=shape_of(name))
+    changes = {"temperature": TEMPERATURE} if name == "tempered" else {}
+    release = tiny.write(folder, ranker_shape=shape_of(name), **changes)
     given, (texts, mask) = tiny.batch(), tiny.texts()
     with torch.inference_mode():
         item_vec, item_summary = release.hein.item(texts, mask)
         answers = {
-            "logits": release.ranker()(given),
+            "logits": (logits := release.ranker()(given)),
+            "probabilities": torch.sigmoid(logits / release.temperature),
             "item_vec": item_vec,
             "item_summary": item_summary,
             "user_summary": release.hein.user(texts, mask),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ranking.train import TrainOptions, train
+from ranking.training import TrainOptions, train
 from reki.loading import Sample, load_into
 from reki.paths import cache_dir
 from reki.settings import load_settings
