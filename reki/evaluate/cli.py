@@ -121,6 +121,29 @@ def contamination(out: Out, dataset: Dataset = "ml-100k") -> None:
 
 
 @app.command()
+def ablations(
+    out: Out,
+    dataset: Dataset = "ml-100k",
+    only: Annotated[str, typer.Option(help="Rows or sections with commas between; empty = all.")] = "",
+    backbones: Backbones = "din,dcnv2",
+    folds: Annotated[int, typer.Option(min=1, max=5, help="How many of the five folds over all users.")] = 5,
+    seeds: Seeds = 1,
+    workers: Workers = 0,
+    reuse: Reuse = "",
+    report: Only = False,
+    plan: Plan = False,
+    quick: Quick = False,
+) -> None:
+    """Leave out or change one part of `ours` at a time: tables and plots in OUT. Resumable."""
+    from reki.evaluate import ablations as command
+
+    chosen = command.Chosen(dataset, only, backbones, folds, seeds, workers, out, reuse, quick)
+    code = command.run(chosen, train=not (report or plan), write=not plan)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
 def publish(
     out: Out,
     docs: Annotated[Path, typer.Option(help="Folder of the documentation: results.md and results/ in it.")],

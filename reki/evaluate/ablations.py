@@ -1,0 +1,54 @@
+"""`reki evaluate ablations`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ranking.datasets.movielens import load
+from ranking.evaluate.ablation_report import AblationReport, code_versions
+from ranking.evaluate.ablation_rows import chosen_rows
+from ranking.evaluate.ablations import Ablations
+from ranking.evaluate.ctr import write_files
+from ranking.evaluate.plan import BACKBONES, seconds_left
+from ranking.evaluate.store import only_one
+from reki.evaluate.options import known, listed
+from reki.evaluate.places import commit, places
+from reki.evaluate.show import duration, processes
+from reki.evaluate.training import train_all
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the command line said; lists are names with commas between."""
+
+    dataset: str
+    only: str
+    backbones: str
+    folds: int
+    seeds: int
+    workers: int
+    out: Path
+    reuse: str
+    quick: bool
+
+
+def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
+    """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
+    where = places(chosen.dataset, chosen.out, chosen.quick)
+    backbones = known("backbone", chosen.backbones, BACKBONES)
+    folds, seeds = (1, 1) if chosen.quick else (chosen.folds, chosen.seeds)
+    rows = chosen_rows(listed(chosen.only))
+    ablations = Ablations(chosen.dataset, where, rows, backbones, folds, seeds, listed(chosen.reuse))
+    with only_one(chosen.out):
+        cpus = processes(chosen.workers)
+        left = sum(seconds_left(runs.pending(), runs.seen(), cpus) for runs in ablations.runs)
+        print(f"{len(rows)} rows on {', '.join(backbones)}: about {duration(left)} in all", flush=True)
+        code = train_all(ablations.runs, chosen.workers, train)
+        if code != 130 and write:
+            table, missing = ablations.scores()
+            users = ablations.users(tuple(load(where.data).by_user()))
+            used = code_versions(ablations.runs)
+            report = AblationReport(chosen.dataset, folds, seeds, commit(), table, users, missing, used)
+            print(report.markdown())
+            for path in write_files(chosen.out, report.files()):
+                print(path)
+    return code
