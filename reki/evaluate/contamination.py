@@ -1,0 +1,16 @@
+"""`reki evaluate contamination`."""
+
+from pathlib import Path
+
+from ranking.evaluate.contamination import contamination
+from ranking.evaluate.contamination_report import files
+from ranking.evaluate.ctr import write_files
+from ranking.sources import Sources
+from reki.evaluate.places import commit, places
+
+
+def run(dataset: str, out: Path) -> list[Path]:
+    """Compare and write the report; returns its files. Raises `TerminalError` (`no_data`)."""
+    sources = Sources.load(places(dataset, out, quick=False).data)
+    page = {"dataset": dataset, "commit": commit(), **contamination(sources)}
+    return write_files(out, files(page))
