@@ -28,12 +28,10 @@ def agreement_numbers(sources: Sources, groups: Mapping[str, Sequence[str]]) -> 
     users, said, rated, later = _tables(sources)
     weights = user_draws(len(users), 0)
     ones = np.ones((1, len(users)))
+    seen, drawn_means = ((_means(rows, said), _means(rows, rated)) for rows in (ones, weights))
     means = {
-        name: Drawn(float(of(ones)[0]), of(weights))
-        for name, of in (
-            ("pearson", lambda w: _rows(_means(w, said), _means(w, rated))),
-            ("spearman", lambda w: _rows(_ranks(_means(w, said)), _ranks(_means(w, rated)))),
-        )
+        "pearson": Drawn(float(_rows(*seen)[0]), _rows(*drawn_means)),
+        "spearman": Drawn(float(_rows(*map(_ranks, seen))[0]), _rows(*map(_ranks, drawn_means))),
     }
     both = ~np.isnan(said) & ~np.isnan(later)
     one = np.where(both, said - np.nanmean(said, axis=0), 0.0)
