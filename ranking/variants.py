@@ -18,6 +18,7 @@ from ranking.inputs import Ints
 from ranking.model import Ranker
 from ranking.shape import RankerShape
 from ranking.sources import TITLE_FACTORS
+from ranking.tuned import tuned
 
 LONG, SHORT = 50, 10  # history entries of the backbone
 EPOCHS = 12  # at most; early stopping decides
@@ -32,6 +33,11 @@ class Variant:
     history: int = SHORT  # newest entries that the backbone reads; the head reads all 50
     summaries: bool = False  # HEIN's summaries of both sides as fields ("KAR")
     factors: int = 9
+
+    @property
+    def knows(self) -> bool:
+        """Whether its head reads more than statistics of values: it is tuned as `ours` then, else as `strong`."""
+        return bool({*self.groups} - {"statistics", "items", "level"})
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,9 @@ def train_variant(
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            valid, test, rounds = _train(material, backbone, chosen, options or FitOptions(epochs=EPOCHS, seed=seed))
+            valid, test, rounds = _train(
+                material, backbone, chosen, options or tuned(backbone, chosen.knows, EPOCHS, seed)
+            )
     cpu_s = time.process_time() - begin
     return Predictions(valid, test, material.valid, material.test, rounds, cpu_s)
 
