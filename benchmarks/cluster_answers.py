@@ -20,23 +20,22 @@ if __name__ == "__main__":
 
 from benchmarks.cluster_prompts import Population, populate
 from encoders.cluster_files import load_clusters
-from encoders.clusters import TEMPERATURE, TOP_M, Clusters
-from encoders.collective import cluster_requests, memberships
+from encoders.clusters import Clusters
+from encoders.collective import cluster_requests
 from encoders.settings import EncoderSettings
-from knowledge.base import Knowledge, TerminalError
+from knowledge.base import TerminalError
 from knowledge.cache import CachedAnswer
 from knowledge.catalogue import recorded_catalogue
 from knowledge.collective import (
     GROUP_LIMITS,
     ClusterKnowledge,
-    assemble_item,
-    assemble_user,
     cluster_prompt,
     read_cluster,
 )
 from knowledge.scenario import load_scenario
 from knowledge.schema import violations
 from ranking.datasets.movielens import load
+from ranking.evaluate.ablation_clusters import assembled
 from ranking.settings import RankingSettings
 
 
@@ -67,28 +66,6 @@ def read_answers(
             continue
         repairs += mended
     return held, repairs, failed
-
-
-def assembled(
-    held: dict[int, ClusterKnowledge],
-    clusters: Clusters,
-    population: Population,
-    top_m: int = TOP_M,
-    temperature: float = TEMPERATURE,
-) -> list[Knowledge]:
-    scenario, made = load_scenario("films"), []
-    shares = memberships(clusters, population.vectors, top_m, temperature)
-    for entity_id, own in zip(population.ids, shares, strict=True):
-        if clusters.entity == "item":
-            made.append(assemble_item(entity_id, own, held))
-            continue
-        history = population.members[entity_id].history
-        values = {entry.item_id: entry.value for entry in history}
-        through = max(entry.occurred_at for entry in history)
-        made.append(
-            assemble_user(entity_id, own, held, values, scenario, source_rev=len(history), source_through=through)
-        )
-    return made
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ recorded knowledge of users, is read. A line has `entity`, `cluster`, `clusters_
 import argparse
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 # Run as a script, this file's folder comes first on the path, where its neighbours would be taken for our packages.
@@ -25,42 +24,18 @@ from encoders.cluster_files import write_clusters
 from encoders.clusters import Clusters, build_clusters, members_allowed
 from encoders.collective import cluster_requests
 from encoders.condense import encode_factors
-from encoders.experienced import experienced_many
 from encoders.hein import Hein, HeinShape, centre
-from encoders.history import effective
-from encoders.representation import title_representation, user_representation
+from encoders.representation import title_representation
 from encoders.sentence import SentenceEncoder
 from encoders.settings import EncoderSettings
 from encoders.text_cache import EncodingCache
-from knowledge.base import Polarity
 from knowledge.catalogue import recorded_catalogue
 from knowledge.collective import ClusterMember, ClusterRequest, cluster_prompt
 from knowledge.recorded import RecordedStore
-from knowledge.requests import HistoryEntry
 from knowledge.scenario import Scenario, load_scenario
 from ranking.datasets.movielens import MovieLens, load
+from ranking.evaluate.ablation_clusters import Population, users
 from ranking.settings import RankingSettings
-from ranking.split import history_length
-
-
-@dataclass(frozen=True)
-class Event:
-    item_id: str
-    value: float
-    polarity: Polarity
-    occurred_at: int
-    offset: int
-    rev: int
-
-
-@dataclass(frozen=True)
-class Population:
-    """Everybody who is clustered: ids, representations f32[n, D] and what a prompt may tell of each."""
-
-    ids: list[str]
-    vectors: np.ndarray
-    members: dict[str, ClusterMember]
-    representation: str
 
 
 def item_vectors(store: RecordedStore, scenario: Scenario, settings: EncoderSettings) -> tuple[dict, str]:
@@ -77,32 +52,6 @@ def item_vectors(store: RecordedStore, scenario: Scenario, settings: EncoderSett
     with torch.inference_mode():
         projected = hein.project(centre(vectors, hein.item_mean, mask)).numpy()
     return dict(zip(texts, projected, strict=True)), encoder.encoder_id
-
-
-def users(data: MovieLens, scenario: Scenario, vectors: dict[str, np.ndarray], encoder_id: str) -> Population:
-    members, rings = {}, []
-    for user_id, ratings in data.by_user().items():
-        # The recorded knowledge orders by (time, item id); so do `ratings`. What comes later is never looked at.
-        seen = ratings[: history_length(len(ratings))]
-        outcomes = [scenario.outcome("rate", rating.value) for rating in seen]
-        history = tuple(
-            HistoryEntry(r.item_id, data.items[r.item_id].title, o.value, o.polarity, r.at)
-            for r, o in zip(seen, outcomes, strict=True)
-        )
-        members[user_id] = ClusterMember(user_id, data.users[user_id].fields, history)
-        rings.append(
-            effective(
-                Event(e.item_id, e.value, e.polarity, int(e.occurred_at.timestamp()), -1, rev)
-                for rev, e in enumerate(history, start=1)
-            )
-        )
-    shape = next(iter(vectors.values())).shape
-    return Population(
-        list(members),
-        user_representation(experienced_many(rings, vectors, shape)),
-        members,
-        f"experienced|pca|{encoder_id}",
-    )
 
 
 def items(data: MovieLens, settings: EncoderSettings) -> Population:

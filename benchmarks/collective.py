@@ -27,8 +27,7 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from benchmarks.cluster_answers import assembled
-from benchmarks.cluster_prompts import Population, cluster, item_vectors, populate
+from benchmarks.cluster_prompts import cluster, item_vectors, populate
 from encoders.clusters import TEMPERATURE, TOP_M, Clusters
 from encoders.collective import memberships
 from encoders.representation import unit
@@ -38,6 +37,7 @@ from knowledge.collective import ClusterKnowledge
 from knowledge.recorded import RECORDED_AT, RecordedStore
 from knowledge.scenario import load_scenario
 from ranking.datasets.movielens import load
+from ranking.evaluate.ablation_clusters import Population, assembled
 from ranking.settings import RankingSettings
 from ranking.split import split_users
 

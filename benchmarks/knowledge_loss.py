@@ -24,9 +24,7 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from benchmarks.cluster_answers import assembled
-from benchmarks.cluster_prompts import Population, populate
-from benchmarks.cluster_record import recorded_clusters
+from benchmarks.cluster_prompts import populate
 from encoders.clusters import Clusters
 from encoders.collective import soft_vectors
 from encoders.condense import encode_factors
@@ -39,6 +37,7 @@ from knowledge.collective import ClusterKnowledge
 from knowledge.recorded import RecordedStore
 from knowledge.scenario import load_scenario
 from ranking.datasets.movielens import load
+from ranking.evaluate.ablation_clusters import Population, assembled, recorded_clusters
 from ranking.settings import RankingSettings
 
 FACTORS = load_scenario("films").factors

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cluster_prompts import Event, Population, cluster, item_vectors, populate
+from benchmarks.cluster_prompts import cluster, item_vectors, populate
 from encoders.clusters import Clusters
 from encoders.collective import cluster_requests
 from encoders.experienced import experienced_many
@@ -25,6 +25,7 @@ from knowledge.requests import HistoryEntry, UserRequest
 from knowledge.scenario import Scenario, load_scenario
 from knowledge.settings import KnowledgeSettings
 from ranking.datasets.movielens import MovieLens
+from ranking.evaluate.ablation_clusters import Event, Population
 from ranking.split import history_length
 
 NEXT_EVENTS = 20

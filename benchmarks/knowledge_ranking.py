@@ -7,33 +7,20 @@ expectations of users to that. Intervals: 2,000 draws of whole users, on logits 
 
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.cluster_answers import assembled
-from benchmarks.cluster_prompts import Population
-from benchmarks.cluster_record import recorded_clusters
 from encoders.settings import EncoderSettings
-from knowledge.base import Knowledge
-from knowledge.recorded import RecordedStore
+from ranking.evaluate.ablation_clusters import Population, assembled, recorded_clusters, with_knowledge
 from ranking.evaluate.bootstrap import Drawn, UserPairs, drawn
 from ranking.evaluate.metrics import auc, gauc
 from ranking.fold import FoldMaterial, build_fold, build_material
 from ranking.sources import Sources
 from ranking.variants import train_variant
 from reki.paths import cache_dir
-
-
-def with_knowledge(sources: Sources, users: list[Knowledge] | None, items: list[Knowledge] | None) -> Sources:
-    """The same data with other knowledge of users or of items."""
-    store = sources.store
-    texts = store.items() if items is None else {one.entity_id: one.factors for one in items}
-    people = store.users() if users is None else {one.entity_id: one for one in users}
-    records = {user: [people[user]] for user in store.users()}
-    return replace(sources, store=RecordedStore(store.catalogue, texts, records, dict(store.history_length)))
 
 
 @dataclass
