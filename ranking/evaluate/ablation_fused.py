@@ -13,7 +13,8 @@ from ranking.fit import FitOptions, Inputs, fit, predict
 from ranking.fold import FoldMaterial
 from ranking.model import Ranker
 from ranking.shape import RankerShape
-from ranking.variants import EPOCHS, SHORT, Predictions
+from ranking.tuned import tuned
+from ranking.variants import EPOCHS, SHORT, VARIANTS, Predictions
 
 _HIDDEN = 196  # so that both MLPs together have as many weights as HEIN's six experts and two gates
 
@@ -90,7 +91,7 @@ def train_fused(
             material.users_projected,
             None,
         )
-        chosen = options or FitOptions(epochs=EPOCHS, seed=seed)
+        chosen = options or tuned(backbone, VARIANTS["kar"].knows, EPOCHS, seed)
         _, epochs = fit(ranker, experts, inputs, material.train, material.valid, chosen)
         valid, test = (predict(ranker, experts, inputs, numbers) for numbers in (material.valid, material.test))
     return Predictions(valid, test, material.valid, material.test, epochs, time.process_time() - begin)
