@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         help="train on the seed-1234 split's training users, stop by its validation users, report both AUCs",
     )
     parser.add_argument(
-        "--epochs", type=int, default=0, help="0 = as settled by the folds; with --check-split the most, 0 = 8"
+        "--epochs", type=int, default=0, help="0 = as settled by the folds; with --check-split the most, 0 = 12"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; the steps are too small for more")
     return parser

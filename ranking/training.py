@@ -24,12 +24,13 @@ from ranking.fit import FitOptions, Inputs, fit, predict
 from ranking.inputs import Ints
 from ranking.model import Ranker
 from ranking.release import About, Release, write_release
-from ranking.settled import BASELINE, VARIANT, Settled, load_settled
+from ranking.settled import BACKBONE, BASELINE, VARIANT, Settled, load_settled
 from ranking.shape import RankerShape
 from ranking.training_material import HISTORY, RING, Report, TrainingMaterial, prepare
 from ranking.training_users import TRAIN
+from ranking.tuned import tuned
+from ranking.variants import EPOCHS, VARIANTS
 
-_CHECKED_EPOCHS = {VARIANT: 8, BASELINE: 12}  # at most, where validation users stop; the backbone alone learns slower
 _CLASSES = 2
 Logits = npt.NDArray[np.float32]
 
@@ -45,7 +46,7 @@ class TrainOptions:
     encoder_id: str = "auto"
     seed: int = 0
     check_split: bool = False
-    epochs: int | None = None  # None: as settled; with `check_split` 8 at most
+    epochs: int | None = None  # None: as settled; with `check_split` 12 at most
     plain_epochs: int | None = None  # of the backbone alone; None: as settled, or 12 at most
     most_users: int | None = None  # fewer users a part, for quick tests
 
@@ -92,20 +93,20 @@ def _fit(
     train = made.numbers[TRAIN]
     say = partial(report, stage)
     if options.check_split:
-        settings = _as_the_folds(said or _CHECKED_EPOCHS[variant], options.seed)
+        settings = _as_the_folds(variant, said or EPOCHS, options.seed)
         _, epochs = fit(network, experts, inputs, train, made.numbers["valid"], settings, say)
     else:
         epochs = said or settled.variants[variant].epochs
         # One long epoch in which every sample comes `epochs` times: `fit` then keeps its end, whatever the AUC.
-        settings = _as_the_folds(1, options.seed)
+        settings = _as_the_folds(variant, 1, options.seed)
         fit(network, experts, inputs, np.tile(train, epochs), _one_of_each(inputs, train), settings, say)
     others = {name: numbers for name, numbers in made.numbers.items() if name != TRAIN and len(numbers)}
     return _Fitted(epochs, {name: predict(network, experts, inputs, numbers) for name, numbers in others.items()})
 
 
-def _as_the_folds(epochs: int, seed: int) -> FitOptions:
+def _as_the_folds(variant: str, epochs: int, seed: int) -> FitOptions:
     """The options of `ranking.variants.train_variant`: what the folds settled holds for a training like theirs."""
-    return FitOptions(epochs=epochs, seed=seed)
+    return tuned(BACKBONE, VARIANTS[variant].knows, epochs, seed)
 
 
 def _one_of_each(inputs: Inputs, train: Ints) -> Ints:
