@@ -1,10 +1,11 @@
 """One fold's training material: all inputs of all samples, computed once, with everything fitted on training users.
 
-Folds 0 to 4 test each user once; "design" is the seed-1234 split with which anchors, shortlist and inputs were chosen.
+Folds 0 to 4 test each user once; "design" is the seed-1234 split with which anchors, shortlist and inputs were chosen;
+"time" trains on the past of all users and tests on what came later (`ranking.time_fold`).
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -21,16 +22,18 @@ from ranking import fold_cache
 from ranking.collaborative import RANK
 from ranking.columns import Columns, fill, set_anchors, without_own_ratings
 from ranking.datasets.movielens import MovieLens
+from ranking.fold_parts import FoldParts
 from ranking.head import MatchingHead, widths
 from ranking.inputs import Ints, Samples, build_samples
 from ranking.shape import RankerShape
 from ranking.sources import TITLE_FACTORS, Sources, encode_texts, encode_titles, item_space
 from ranking.split import UserSplit, split_users
+from ranking.time_fold import time_parts
 
 HISTORY, RING = 50, 100  # H and N
 FOLDS = 5
 FOLD_SEED = 20261125
-Fold = int | Literal["design"]
+Fold = int | Literal["design", "time"]
 
 _CONTROL = (
     *("expected", "anchors_level", "anchors_knowledge", "anchors_collaborative", "anchors_itself"),
@@ -43,7 +46,7 @@ _TITLE = ("experienced_mean", "neighbourhood_mean", "taste_knowledge", "taste")
 class FoldMaterial:
     """Inputs of n samples of U users over R item rows (row 0 = padding), ready for training."""
 
-    name: str  # "0" to "4", "design"
+    name: str  # "0" to "4", "design", "time"
     page_blind: bool  # inputs see only events of earlier seconds
     users: tuple[str, ...]  # ids of the U users
     vocabulary: int  # item indices, padding and unknown included
@@ -65,10 +68,12 @@ class FoldMaterial:
 
 
 def fold_users(data: MovieLens, fold: Fold) -> UserSplit:
-    """Users who train, validate (a tenth of those who do not test) and test."""
+    """Users who train, validate (a tenth of those who do not test) and test; a ValueError for "time"."""
     users = list(data.by_user())
     if fold == "design":
         return split_users(users)
+    if fold == "time":
+        raise ValueError("the fold time parts samples, and no users")
     if not 0 <= fold < FOLDS:
         raise ValueError(f"fold {fold}: there are 0 to {FOLDS - 1}, and design")
     order = np.random.default_rng(FOLD_SEED).permutation(len(users))
@@ -114,7 +119,6 @@ def build_material(
 
     Without `controls` the columns `control_...` and `title_...` are missing: half of the time.
     """
-    split = fold_users(sources.data, fold)
     anchors = sources.store.catalogue.anchors
     scenario = load_scenario("films")
 
@@ -122,24 +126,25 @@ def build_material(
         return build_samples(sources.data, known, anchors, scenario, RING, page_blind)
 
     samples = rows(sources.store.users())
+    parts = time_parts(sources, samples) if fold == "time" else _user_parts(sources, samples, fold)
     texts = encode_texts(sources, samples.users, encodings)
     space = item_space(texts.items, dim)
-    vocabulary = sources.vocabulary(split.train)
+    vocabulary = parts.known.vocabulary(parts.rated)
     index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
 
     shape = RankerShape(
         len(vocabulary) + 2, space.shape[1], dim, anchors=len(anchors), groups=tuple(widths(1)), collaborative=RANK
     )
     head = MatchingHead(shape)
-    set_anchors(head, sources, split.train, vocabulary, space)
+    set_anchors(head, sources, parts.told, vocabulary, space)
     if controls:
-        swapped = rows(_others(sources, split))
+        swapped = rows(_others(sources, parts.alike))
         swapped = replace(samples, likes=swapped.likes, anchors=swapped.anchors)
         title = item_space(encode_titles(sources, encodings), dim)
         title_head = MatchingHead(replace(shape, factors=len(TITLE_FACTORS)))
 
     columns: Columns = {}
-    for users in without_own_ratings(head, sources, split.train, (*split.valid, *split.test), vocabulary, space):
+    for users in without_own_ratings(head, parts.known, parts.rated, parts.others, vocabulary, space):
         numbers = samples.of(users)
         fill(columns, head, samples, space, index, numbers, HISTORY, head.groups)
         if not controls:
@@ -160,9 +165,18 @@ def build_material(
         samples.ids(np.arange(len(samples)), index, HISTORY),
         columns,
         space,
-        _users_projected(texts.items, texts.users, samples, split, dim),
-        *(samples.of(part) for part in (split.train, split.valid, split.test)),
+        _users_projected(texts.items, texts.users, samples, parts.told, dim),
+        parts.train,
+        parts.valid,
+        parts.test,
     )
+
+
+def _user_parts(sources: Sources, samples: Samples, fold: Fold) -> FoldParts:
+    split = fold_users(sources.data, fold)
+    alike = split.train, split.valid, split.test
+    others = (*split.valid, *split.test)
+    return FoldParts(sources, split.train, others, split.train, alike, *(samples.of(part) for part in alike))
 
 
 def _own(title_head: MatchingHead) -> dict[str, Tensor]:
@@ -173,20 +187,20 @@ def _own(title_head: MatchingHead) -> dict[str, Tensor]:
 
 
 def _users_projected(
-    items: tuple[Tensor, Tensor], users: tuple[Tensor, Tensor], samples: Samples, split: UserSplit, dim: int
+    items: tuple[Tensor, Tensor], users: tuple[Tensor, Tensor], samples: Samples, told: Sequence[str], dim: int
 ) -> Tensor:
-    training = torch.from_numpy(np.isin(np.array(samples.users), np.array(split.train)))
+    training = torch.from_numpy(np.isin(np.array(samples.users), np.array(told)))
     hein = Hein(HeinShape(factors=items[0].shape[1], text_dim=items[0].shape[2], dim=dim))
     hein.fit_space(*items, users[0][training], users[1][training])
     with torch.no_grad():
         return hein.project(centre(users[0], hein.user_mean, users[1]))
 
 
-def _others(sources: Sources, split: UserSplit) -> dict[str, Knowledge]:
+def _others(sources: Sources, parts: Sequence[Sequence[str]]) -> dict[str, Knowledge]:
     """For each user the expectations of another one of the same part, the nearest in the mean of the first ratings."""
     known, by_user = sources.store.users(), sources.data.by_user()
     swapped: dict[str, Knowledge] = {}
-    for part in (split.train, split.valid, split.test):
+    for part in parts:
         users = [user for user in part if user in known]
         means = np.array([np.mean([r.value for r in by_user[u][: known[u].source_rev]]) for u in users])
         for place, user in enumerate(users):
@@ -205,6 +219,7 @@ def _key(data: Path, fold: str, page_blind: bool, dim: int) -> str:
         "columns",
         "fold",
         "fold_cache",
+        "fold_parts",
         "head",
         "inputs",
         "matching",
@@ -212,6 +227,7 @@ def _key(data: Path, fold: str, page_blind: bool, dim: int) -> str:
         "ring",
         "sources",
         "split",
+        *(("time_fold",) if fold == "time" else ()),
     )
     knowledge = sorted((room.parent / "knowledge" / "data" / "ml-100k").glob("*.json*"))
     encoding = ("condense", "expected", "experienced", "hein", "history", "statistics")
