@@ -6,9 +6,9 @@ in the other folds nobody's own ratings are in the tables that they are compared
 sample's inputs are what they are elsewhere: the user's own earlier events, after t1 too, and the frozen knowledge of
 their first events, which come before all of their samples.
 
-It asks whether what was fitted earlier holds later: for later users, films that came meanwhile, other habits. It does
-not ask how one user's taste is followed over months: most users of MovieLens-100K rate on few days, so nearly all who
-are tested are new (`reki evaluate ctr` counts them). What is not cut by time: where t1 and t2 lie and how many of a
+It asks whether what was fitted earlier holds later: for later users, films that came meanwhile, other habits. It hardly
+asks how well one user is followed over months: most users of MovieLens-100K rate on a single day, so most who are
+tested are new (`reki evaluate ctr` counts them). What is not cut by time: where t1 and t2 lie and how many of a
 user's events are history are counted over all ratings; texts of items, anchors and shortlist are those of all folds.
 """
 

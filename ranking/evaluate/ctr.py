@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from ranking.evaluate.plan import HEAD_ONLY, Job, Wanted, jobs
 from ranking.evaluate.plots import plots
 from ranking.evaluate.report import Report
 from ranking.evaluate.runs import Places, Runs
+from ranking.evaluate.store import Result, SampleTable
 from ranking.evaluate.summary import Scores, scores
 
 MODELS = "ranking.evaluate.models"
@@ -37,10 +40,12 @@ class Evaluation:
         missing: list[str] = []
         used: set[str] = set()
         tables: dict[str, dict[str, dict[str, Scores]]] = {}
+        notes: dict[str, str] = {}
         together: dict[tuple[str, str, str], list[Job]] = {}
         for job in self.runs.jobs:
             name = "folds" if job.fold_number else job.group.split
-            name = "head_only" if job.backbone in HEAD_ONLY else name
+            # In the table of another split they stand beside its backbones: never averaged with the folds.
+            name = "head_only" if job.backbone in HEAD_ONLY and job.fold_number else name
             name += "_blind" if job.group.page_blind else ""
             together.setdefault((name, job.backbone, job.variant), []).append(job)
         for (name, backbone, variant), own in together.items():
@@ -51,6 +56,8 @@ class Evaluation:
                 used |= {code for code in codes.values() if code is not None}
                 rows = tables.setdefault(name, {}).setdefault(backbone, {})
                 rows[variant] = scores(table, own, self.runs.read)
+                if name == "time":
+                    notes[name] = returning(table, self.runs.read(own[0]))
         return Report(
             self.dataset,
             self.wanted.folds,
@@ -61,6 +68,7 @@ class Evaluation:
             tables,
             tuple(missing),
             tuple(sorted(used)),
+            notes,
         )
 
     def write(self, report: Report) -> list[Path]:
@@ -73,6 +81,19 @@ class Evaluation:
             **plots(report),
         }
         return write_files(out, files)
+
+
+def returning(table: SampleTable, result: Result) -> str:
+    """How many of the users who are tested are known from training: all other samples but those of validation."""
+    training = np.ones(len(table.user), dtype=np.bool_)
+    training[result.valid_numbers] = training[result.test_numbers] = False
+    tested = np.unique(table.user[result.test_numbers])
+    both = np.intersect1d(tested, table.user[training])
+    share = np.isin(table.user[result.test_numbers], both).mean()
+    return (
+        f"{len(tested)} users are tested; {len(both)} of them have samples in training too, and "
+        f"{100 * share:.0f} % of the test samples are theirs."
+    )
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:

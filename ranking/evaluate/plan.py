@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-Split = int | str  # number of a fold, or "design"
+Split = int | str  # number of a fold, or "design", "time"
 
 BACKBONES = ("din", "dien", "deepfm", "xdeepfm", "dcn", "dcnv2", "autoint", "fibinet", "fignn")
 HEADLINE = ("plain", "strong", "no_user_llm", "ours", "title_text")
+SPLITS = ("design", "time")  # beside the numbered folds
 HEAD_ONLY = ("logistic", "trees")  # what stands in a backbone's place for the variant of the same name
 DEEPER = ("din", "dcnv2")  # backbones on which everything beside the headline runs
 _GUESS_S = 25.0  # a run's seconds until one has been seen
@@ -55,7 +56,7 @@ class Wanted:
     variants: Sequence[str] = HEADLINE
     folds: int = 5
     seeds: int = 2
-    splits: Sequence[str] = ()  # beside the folds: "design"; on `deeper` backbones
+    splits: Sequence[str] = ()  # of `SPLITS`; on `deeper` backbones
     deeper: Sequence[str] = DEEPER
     page_blind: bool = True  # every variant a second time, page-blind, on `deeper` backbones
 

@@ -6,8 +6,8 @@ from math import isnan
 from typing import Any
 
 from ranking.evaluate.summary import Scores
-from ranking.evaluate.tables import SPLITS, added_lines, loss_lines, table_lines, target_lines
-from ranking.evaluate.targets import Table, claims, only_user_bias
+from ranking.evaluate.tables import NOTES, SPLITS, added_lines, strong_lines, table_lines, target_lines
+from ranking.evaluate.targets import Table, claims, losses, only_user_bias
 
 _DIGITS = 5
 
@@ -25,6 +25,7 @@ class Report:
     splits: Mapping[str, Table] = field(default_factory=dict)
     missing: Sequence[str] = ()  # names of runs without a result
     versions: Sequence[str] = ()  # code versions of the results
+    notes: Mapping[str, str] = field(default_factory=dict)  # what was counted, by split
 
     def ctr_json(self) -> dict[str, Any]:
         """`ctr.json`. Gains are fractions: 0.04 = +4 %; intervals are [low, observed, high] at 95 %."""
@@ -80,11 +81,12 @@ class Report:
         if self.missing:
             lines += ["", f"**Unfinished: {len(self.missing)} runs are missing; what lacks a run is left out.**"]
         lines += table_lines("### Strict order", self.headline)
-        lines += target_lines(claims(self.headline)) + loss_lines(self.headline)
+        lines += strong_lines(self.headline) + target_lines(claims(self.headline), losses(self.headline))
         lines += table_lines("### Page-blind: inputs see earlier seconds only", self.blind)
-        lines += target_lines(claims(self.blind)) + loss_lines(self.blind)
+        lines += strong_lines(self.blind) + target_lines(claims(self.blind), losses(self.blind))
         for name, table in self.splits.items():
-            lines += table_lines(SPLITS.get(name, f"### Split {name}"), table)
+            note = " ".join(text for text in (NOTES.get(name), self.notes.get(name)) if text)
+            lines += table_lines(SPLITS.get(name, f"### Split {name}"), table, note)
             if name == "head_only":
                 lines += added_lines(table, self.headline)
         return "\n".join(lines) + "\n"
@@ -101,7 +103,7 @@ def _gains(ours: Scores, other: Scores) -> dict[str, list[float | None]]:
 
 def _all(variants: Mapping[str, Scores], variant: str) -> dict[str, Any]:
     found = variants[variant]
-    names = ("auc", "gauc", "ndcg10", "logloss", "temperature", "epochs", "cpu_s")
+    names = ("auc", "gauc", "ndcg10", "logloss", "temperature", "epochs", "cpu_s", "valid_auc")
     row: dict[str, Any] = {name: _short(found.mean(name)) for name in names}
     row["spread"] = {name: _short(found.spread(name)) for name in ("auc", "gauc", "ndcg10", "logloss")}
     row["auc_interval"] = [_short(value) for value in found.auc.interval()]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import nan
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Run:
     temperature: float
     epochs: int
     cpu_s: float
+    valid_auc: float = nan  # of its validation samples: what choices are made by
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def measure(table: SampleTable, result: Result) -> tuple[Run, Floats]:
         scale,
         int(result.about["epochs"]),
         float(result.about["cpu_s"]),
+        metrics.auc(table.label[result.valid_numbers], result.valid),
     )
     return run, logit
 

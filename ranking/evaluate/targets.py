@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ranking.evaluate.holm import holm
+from ranking.evaluate.plan import HEADLINE
 from ranking.evaluate.summary import Scores
 
 # (compared with, metric, smallest relative gain)
@@ -51,6 +52,32 @@ def claims(table: Table) -> list[Claim]:
         backbone, against, metric, wanted = key
         low, middle, high = gain.interval()
         made.append(Claim(backbone, against, metric, wanted, low, middle, high, adjusted[key]))
+    return made
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How far the LogLoss of `ours` lies below the lowest of the headline's other variants, `against`."""
+
+    backbone: str
+    against: str
+    margin: float  # in nats; not met at 0 or below
+
+    @property
+    def met(self) -> bool:
+        """Lower than all of them."""
+        return self.margin > 0
+
+
+def losses(table: Table) -> list[Loss]:
+    """One for each backbone that has `ours` and another variant of the headline."""
+    made = []
+    for backbone, variants in table.items():
+        others = [name for name in HEADLINE if name in variants and name != "ours"]
+        if "ours" in variants and others:
+            lowest = min(others, key=lambda name: variants[name].mean("logloss"))
+            margin = variants[lowest].mean("logloss") - variants["ours"].mean("logloss")
+            made.append(Loss(backbone, lowest, margin))
     return made
 
 

@@ -27,7 +27,9 @@ def ctr(
     variants: Annotated[str, typer.Option(help="headline, all, or names with commas between.")] = "headline",
     folds: Folds = 5,
     seeds: Seeds = 2,
-    splits: Annotated[str, typer.Option(help="Further splits beside the folds, with commas: design.")] = "design",
+    splits: Annotated[
+        str, typer.Option(help="Further splits beside the folds, with commas: design, time; or none.")
+    ] = "design,time",
     deeper: Annotated[
         str, typer.Option(help="Backbones for further variants, further splits and page-blind; none = no such runs.")
     ] = "din,dcnv2",

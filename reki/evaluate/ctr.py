@@ -4,14 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ranking.evaluate.ctr import Evaluation
-from ranking.evaluate.plan import BACKBONES, HEADLINE, Wanted
+from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Wanted
 from ranking.evaluate.store import only_one
 from reki.evaluate.options import known, listed
 from reki.evaluate.places import commit, places
 from reki.evaluate.training import train_all
 
-OTHERS = ("ours_summaries", "collab", "ours_no_collab", "kar", "ours_control", "head_only")
-_SPLITS = ("design",)
+# Everything beside the headline that `train_variant` knows.
+OTHERS = (
+    *("strong_long", "strong_level", "collab", "no_llm", "kar"),
+    *("ours_no_collab", "ours_summaries", "ours_control", "head_only"),
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def _wanted(chosen: Chosen) -> Wanted:
         variants,
         chosen.folds,
         chosen.seeds,
-        known("split", chosen.splits, _SPLITS),
+        () if chosen.splits == "none" else known("split", chosen.splits, SPLITS),
         () if chosen.deeper == "none" else known("backbone", chosen.deeper, BACKBONES),
         chosen.page_blind,
     )

@@ -2,18 +2,19 @@
 
 import pytest
 
-from ranking.evaluate.plan import BACKBONES, HEADLINE, Group, Job, Wanted, jobs, pick, seconds_left
+from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Group, Job, Wanted, jobs, pick, seconds_left
 from ranking.evaluate.version import code_of, code_version, data_version
 
 
 def test_the_headline_is_every_backbone_and_the_rest_two():
-    made = jobs(Wanted(variants=(*HEADLINE, "kar", "head_only"), splits=("design",)))
+    made = jobs(Wanted(variants=(*HEADLINE, "kar", "head_only"), splits=SPLITS))
     strict = [job for job in made if job.fold_number and not job.group.page_blind]
     assert len([job for job in strict if job.variant in HEADLINE]) == len(BACKBONES) * len(HEADLINE) * 5 * 2
     assert {job.backbone for job in strict if job.variant == "kar"} == {"din", "dcnv2"}
     assert {job.backbone for job in strict if job.variant == "head_only"} == {"logistic", "trees"}
     assert {job.backbone for job in made if job.group.page_blind and job.variant in HEADLINE} == {"din", "dcnv2"}
-    assert {job.fold for job in made} == {0, 1, 2, 3, 4, "design"}
+    assert {job.fold for job in made} == {0, 1, 2, 3, 4, "design", "time"}
+    assert {job.backbone for job in made if job.fold == "time"} == {"din", "dcnv2", "logistic", "trees"}
     assert len({job.name for job in made}) == len(made)
 
 

@@ -9,23 +9,27 @@ from typer.testing import CliRunner
 
 from knowledge.base import TerminalError
 from ranking.evaluate.bootstrap import Drawn
-from ranking.evaluate.plan import Group, Job
+from ranking.evaluate.ctr import returning
+from ranking.evaluate.plan import HEADLINE, SPLITS, Group, Job, Wanted
 from ranking.evaluate.plots import plots
 from ranking.evaluate.report import Report
 from ranking.evaluate.store import Result, ResultStore, SampleTable
 from ranking.evaluate.summary import Run, Scores, measure, scores
-from ranking.evaluate.targets import claims, only_user_bias
+from ranking.evaluate.tables import target_lines
+from ranking.evaluate.targets import claims, losses, only_user_bias
+from ranking.variants import VARIANTS
 from reki.cli import app
+from reki.evaluate.ctr import OTHERS
 from reki.evaluate.publish import publish
 
 AUC = {"plain": 0.75, "strong": 0.76, "title_text": 0.77, "no_user_llm": 0.78, "ours": 0.79}
 
 
-def _scores(auc, gauc, spread=0.001):
+def _scores(auc, gauc, spread=0.001, valid=0.8):
     draw = np.random.default_rng(0)
     noise = draw.normal(size=2000) * spread
     own = draw.normal(size=2000) * spread / 100
-    run = Run(auc, gauc, 0.7, 1 - auc, 1.1, 4, 20.0)
+    run = Run(auc, gauc, 0.7, 1 - auc, 1.1, 4, 20.0, valid)
     job = Job(Group("0"), 0, "din", "ours")
     drawn = (Drawn(auc, auc + noise + own), Drawn(gauc, gauc + noise + own))
     return Scores((job, job), (run, run), *drawn, ((0.1, 0.1, 5), (0.8, 0.9, 5)))
@@ -71,6 +75,66 @@ def test_auc_without_gauc_is_named_user_bias(report):
     table = {"din": {"plain": _scores(0.79, 0.71), "ours": bias}}
     assert "(user bias only)" in Report("d", 5, 2, "c", table).markdown()
     assert "(user bias only)" not in report.markdown()
+
+
+def test_targets_are_read_at_a_glance(report):
+    sure = dict(report.headline["din"])
+    less = {**sure, "ours": _scores(0.779, 0.74)}
+    lines = target_lines(claims({"din": sure, "dcn": less}), losses({"din": sure, "dcn": less}))
+    said = {line.split(" at least")[0]: line for line in lines if line.startswith("*")}
+    assert "**met on 1 of 2 backbones**, not on dcn; smallest gain -0.13 % [" in said["* AUC over `no_user_llm`"]
+    assert "**met on 2 of 2 backbones**; smallest" in said["* GAUC over `no_user_llm`"]
+    assert "LogLoss lower than that of every other variant of the headline: **met on 1 of 2" in lines[-7]
+    head, _, wanted, din, dcn = (line.strip("| ").split(" | ") for line in lines[-5:])
+    place = head.index("AUC over `no_user_llm`")
+    assert wanted[place] == "*at least +0.7 %*"
+    assert din[place].startswith("+1.28 % [+1.2")
+    assert din[place].endswith("] met")
+    assert dcn[place].endswith("] **not met**")
+    assert (din[-1], dcn[-1]) == ("-0.0100 (`no_user_llm`) met", "+0.0010 (`no_user_llm`) **not met**")
+    assert len({len(row) for row in (head, wanted, din, dcn)}) == 1
+    assert target_lines([], []) == []
+
+
+def test_the_literal_strong_base_stands_beside_the_better_one(report):
+    def page(valid):
+        long = _scores(0.755, 0.7, valid=valid)
+        return Report("d", 5, 2, "c", {"din": {**report.headline["din"], "strong_long": long}}).markdown()
+
+    rows = [line.split(" | ")[1] for line in page(0.79).splitlines() if line.startswith("| din | ")][:6]
+    assert rows == ["plain", "strong", "strong_long", "title_text", "no_user_llm", "ours"]
+    assert "the better of the two on validation users (AUC there: din 0.8000 against 0.7900)" in page(0.79)
+    assert "but for din, where the gain over `strong_long` is the one to read" in page(0.81)
+    assert "strong_long" not in report.markdown()
+
+
+def test_the_time_split_says_what_it_is_and_who_is_tested():
+    table = SampleTable(np.repeat(np.arange(4), 10), np.zeros(40), np.arange(40))
+    numbers = np.arange(5, 10), np.arange(15, 30)  # user 1 has samples in training, user 2 has none
+    note = returning(table, Result(np.zeros(5), np.zeros(15), *numbers, {}))
+    assert (
+        note == "2 users are tested; 1 of them have samples in training too, and 33 % of the test samples are theirs."
+    )
+    split = {"time": {"din": {"plain": _scores(0.75, 0.7)}}}
+    page = Report("d", 5, 2, "c", {}, splits=split, notes={"time": note}).markdown()
+    assert page.index("### One global time split") < page.index("before one moment") < page.index(note)
+
+
+def test_models_without_a_backbone_on_another_split_are_not_averaged_with_the_folds(comparison):
+    wanted = Wanted(("din",), ("ours", "head_only"), folds=1, seeds=1, splits=SPLITS, page_blind=False)
+    evaluation = comparison(wanted)
+    table, result = _result(1.0)
+    store = evaluation.runs.store
+    store.write_samples(table)
+    for job in evaluation.runs.jobs:
+        store.write(evaluation.runs.versions[job.backbone], job.name, result)
+    made = evaluation.report("abc")
+    assert made.missing == ()
+    assert {job.fold for job in made.splits["head_only"]["trees"]["head_only"].jobs} == {0}
+    assert set(made.splits["time"]) == {"din", "logistic", "trees"}
+    assert {job.fold for job in made.splits["time"]["trees"]["head_only"].jobs} == {"time"}
+    assert set(made.notes) == {"time"}
+    assert set(made.ctr_json()["backbones"]) == {"din"}
 
 
 def test_what_a_backbone_adds_to_the_heads_inputs_is_said(report):
@@ -150,6 +214,10 @@ def test_an_unknown_name_is_one_sentence(tmp_path):
     done = CliRunner().invoke(app, ["evaluate", "ctr", "--out", str(tmp_path), "--backbones", "bert", "--plan"])
     assert isinstance(done.exception, TerminalError)
     assert "no backbone 'bert': there are din, dien" in done.exception.message
+
+
+def test_every_variant_can_be_asked_for():
+    assert sorted((*HEADLINE, *OTHERS)) == sorted(VARIANTS)
 
 
 @pytest.mark.slow
