@@ -60,7 +60,7 @@ class Ablations:
     @cached_property
     def runs(self) -> list[Runs]:
         """All rows, by the module that trains them."""
-        parts = []
+        parts: list[Runs] = []
         for module in dict.fromkeys(map(module_of, self.rows)):
             jobs = [
                 Job(Group(str(fold)), seed, backbone, row)
