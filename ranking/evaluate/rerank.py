@@ -16,6 +16,7 @@ from ranking.evaluate.store import Result, SampleTable
 
 RERANKERS = ("dlcm", "prm", "setrank", "mir")
 VARIANTS = ("plain", "strong", "no_user_llm", "ours")
+UNIFORM_VARIANTS = ("plain", "ours")
 ORDERS = ("initial", "popularity")
 NO_RERANKER = "none"  # stands in the reranker's place for an order as it is
 MODELS = "ranking.evaluate.rerank_models"
@@ -28,6 +29,8 @@ class ListScores:
     runs: tuple[tuple[float, float], ...]
     map7: Drawn
     ndcg7: Drawn
+    epochs: tuple[int, ...] = ()  # best epoch of each run; 0 = nothing was trained
+    cpu_s: tuple[float, ...] = ()
 
     def mean(self, metric: str) -> float:
         """Mean of `map7` or `ndcg7` over all runs."""
@@ -39,25 +42,35 @@ ListTable = dict[str, dict[str, ListScores]]  # reranker -> variant
 
 @dataclass(frozen=True)
 class WantedLists:
-    """What is to be compared."""
+    """What is to be compared. The targets are about popular negatives; uniform ones are a check with fewer runs."""
 
     rerankers: Sequence[str] = RERANKERS
     variants: Sequence[str] = VARIANTS
     folds: int = 5
     seeds: int = 2
     kinds: Sequence[Kind] = KINDS
+    uniform_variants: Sequence[str] = UNIFORM_VARIANTS
+    uniform_seeds: int = 1
+
+    def of(self, kind: Kind) -> tuple[Sequence[str], int]:
+        """Variants and seeds of this kind of lists."""
+        if kind == "popularity":
+            return self.variants, self.seeds
+        variants = [variant for variant in self.variants if variant in self.uniform_variants]
+        return variants, min(self.seeds, self.uniform_seeds)
 
 
-def jobs(wanted: WantedLists) -> list[Job]:
+def jobs(wanted: WantedLists, kind: Kind) -> list[Job]:
     """All runs of one kind of lists."""
+    variants, seeds = wanted.of(kind)
     made = []
     for group in (Group(str(fold)) for fold in range(wanted.folds)):
         made += [Job(group, 0, NO_RERANKER, order) for order in ORDERS]
         made += [
             Job(group, seed, reranker, variant)
             for reranker in wanted.rerankers
-            for variant in wanted.variants
-            for seed in range(wanted.seeds)
+            for variant in variants
+            for seed in range(seeds)
         ]
     return made
 
@@ -79,7 +92,7 @@ class RerankEvaluation:
             kind: Runs(
                 f"{self.dataset}-lists-{kind}",
                 self.places,
-                jobs(self.wanted),
+                jobs(self.wanted, kind),
                 f"{self.models}:{kind.upper()}",
                 "ranking.rerankers",
                 self.reuse,
@@ -114,6 +127,8 @@ class RerankEvaluation:
 def list_scores(samples: SampleTable, own: Sequence[Job], read: Callable[[Job], Result]) -> ListScores:
     """Of the jobs of one reranker and variant: every seed of every fold must be there."""
     runs: list[tuple[float, float]] = []
+    epochs: list[int] = []
+    cpu_s: list[float] = []
     folds: list[tuple[Numbers, Floats, Floats]] = []
     for _, of_fold in groupby(sorted(own), key=lambda job: job.group):
         scores = []
@@ -123,6 +138,8 @@ def list_scores(samples: SampleTable, own: Sequence[Job], read: Callable[[Job], 
             label = samples.label[result.test_numbers].reshape(-1, LENGTH)
             precision, gain = list_metrics(label, score)
             runs.append((float(np.nanmean(precision)), float(np.nanmean(gain))))
+            epochs.append(int(result.about["epochs"]))
+            cpu_s.append(float(result.about["cpu_s"]))
             # Scores of a reranker mean something within a list alone.
             spread = np.maximum(score.std(1, keepdims=True), 1e-9)
             scores.append((score - score.mean(1, keepdims=True)) / spread)
@@ -130,4 +147,5 @@ def list_scores(samples: SampleTable, own: Sequence[Job], read: Callable[[Job], 
         mean = scores[0] if len(scores) == 1 else np.mean(scores, axis=0)
         folds.append((user, *list_metrics(label, mean)))
     precision_of = drawn_means([(user, precision) for user, precision, _ in folds])
-    return ListScores(tuple(runs), precision_of, drawn_means([(user, gain) for user, _, gain in folds]))
+    gain_of = drawn_means([(user, gain) for user, _, gain in folds])
+    return ListScores(tuple(runs), precision_of, gain_of, tuple(epochs), tuple(cpu_s))

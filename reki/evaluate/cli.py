@@ -59,6 +59,9 @@ def rerank(
     variants: Annotated[str, typer.Option(help="all, or names with commas between.")] = "all",
     folds: Folds = 5,
     seeds: Seeds = 2,
+    kinds: Annotated[str, typer.Option(help="How lists are filled up: popularity, uniform.")] = "popularity,uniform",
+    uniform_variants: Annotated[str, typer.Option(help="Which of the variants run on uniform lists.")] = "plain,ours",
+    uniform_seeds: Annotated[int, typer.Option(min=1, help="Trainings of each model on uniform lists.")] = 1,
     workers: Workers = 0,
     reuse: Reuse = "",
     report: Only = False,
@@ -68,7 +71,8 @@ def rerank(
     """Train and compare rerankers on lists of ten: JSON, Markdown and plots in OUT. Resumable."""
     from reki.evaluate import rerank as command
 
-    chosen = command.Chosen(dataset, backbones, variants, folds, seeds, workers, out, reuse, quick)
+    uniform = command.Uniform(uniform_variants, uniform_seeds)
+    chosen = command.Chosen(dataset, backbones, variants, folds, seeds, kinds, uniform, workers, out, reuse, quick)
     code = command.run(chosen, train=not (report or plan), write=not plan)
     if code:
         raise typer.Exit(code)

@@ -4,12 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ranking.evaluate.ctr import write_files
+from ranking.evaluate.lists import KINDS
 from ranking.evaluate.rerank import RERANKERS, VARIANTS, RerankEvaluation, WantedLists
 from ranking.evaluate.rerank_report import RerankReport
 from ranking.evaluate.store import only_one
 from reki.evaluate.options import known, listed
 from reki.evaluate.places import commit, places
 from reki.evaluate.training import train_all
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """What runs on lists with uniformly drawn negatives."""
+
+    variants: str
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -21,6 +30,8 @@ class Chosen:
     variants: str
     folds: int
     seeds: int
+    kinds: str
+    uniform: Uniform
     workers: int
     out: Path
     reuse: str
@@ -31,16 +42,19 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
     rerankers = RERANKERS if chosen.backbones == "all" else known("reranker", chosen.backbones, RERANKERS)
     variants = VARIANTS if chosen.variants == "all" else known("variant", chosen.variants, VARIANTS)
-    wanted = WantedLists(rerankers, variants, chosen.folds, chosen.seeds)
+    named = known("kind of lists", chosen.kinds, KINDS)
+    kinds = [kind for kind in KINDS if kind in named]
+    uniform = known("variant", chosen.uniform.variants, VARIANTS)
+    wanted = WantedLists(rerankers, variants, chosen.folds, chosen.seeds, kinds, uniform, chosen.uniform.seeds)
     if chosen.quick:
-        wanted = WantedLists(rerankers[:1], ("plain", "ours"), 1, 1, ("popularity",))
+        wanted = WantedLists(rerankers[:1], ("plain", "ours"), 1, 1)
     where = places(chosen.dataset, chosen.out, chosen.quick)
     evaluation = RerankEvaluation(chosen.dataset, where, wanted, reuse=listed(chosen.reuse))
     with only_one(chosen.out):
         code = train_all(list(evaluation.runs.values()), chosen.workers, train)
         if code != 130 and write:
             tables, missing = evaluation.tables()
-            report = RerankReport(chosen.dataset, wanted.folds, wanted.seeds, commit(), tables, missing)
+            report = RerankReport(chosen.dataset, wanted, commit(), tables, missing)
             print(report.markdown())
             for path in write_files(chosen.out, report.files()):
                 print(path)
