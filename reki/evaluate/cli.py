@@ -119,7 +119,7 @@ def robust(
 
 @app.command()
 def contamination(out: Out, dataset: Dataset = "ml-100k") -> None:
-    """What the LLM's expected likes come true against popular items, and whether it recollected anybody. No training."""
+    """How often expected likes come true, against popular items, and what the LLM may have recollected. No training."""
     from reki.evaluate.contamination import run
 
     for path in run(dataset, out):
