@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ranking.backbones.parts import FieldEmbedding
 from ranking.evaluate.list_material import ListMaterial
 from ranking.evaluate.lists import list_metrics
 from ranking.evaluate.metrics import Floats, Numbers
@@ -95,7 +96,7 @@ def _fit(fitting: _Fitting, options: ListOptions, seed: int) -> int:
     """Train to the best epoch, whose averaged weights stay; returns it."""
     material, network = fitting.material, fitting.network
     draw = np.random.default_rng(seed)
-    tables = {id(layer.weight) for layer in network.reranker.input.fields.modules() if isinstance(layer, nn.Embedding)}
+    tables = {id(layer.items.weight) for layer in network.modules() if isinstance(layer, FieldEmbedding)}
     weights = list(network.parameters())
     fast, slow = ([w for w in weights if (id(w) in tables) == wanted] for wanted in (True, False))
     groups = [{"params": fast, "lr": options.rate * options.embedding_rate}, {"params": slow, "lr": options.rate}]

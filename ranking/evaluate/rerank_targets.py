@@ -36,7 +36,11 @@ def gains(table: ListTable, against: str) -> dict[tuple[str, str], Gain]:
         for metric in METRICS
     }
     adjusted = holm({key: gain.chance() for key, gain in found.items()})
-    return {key: Gain(*gain.interval(), adjusted[key]) for key, gain in found.items()}
+    made = {}
+    for key, gain in found.items():
+        low, middle, high = gain.interval()
+        made[key] = Gain(low, middle, high, adjusted[key])
+    return made
 
 
 def verdicts(table: ListTable) -> list[str]:
