@@ -8,41 +8,40 @@ shape names. torch and the standard library only: it runs in the Triton environm
 import torch
 from torch import Tensor, nn
 
-from ranking.matching import agreement, neighbourhood, surprises, weighted
-from ranking.regression import ANCHOR_NOISE, EXPECTED_NOISE, EXPECTED_SURPRISE, KNOWLEDGE, Observed, likeness, posterior
+from ranking.matching import Pairs, Seen, agreement, by_factor, hidden, mean_agreement, smoothed, unit
+from ranking.regression import KNOWLEDGE, REGRESSIONS, Observed, Space, expected_surprise, guesses, needs
 from ranking.shape import RankerShape
 
-TAUS = (0.05, 0.15)  # temperatures of the kernels over knowledge
-COLLABORATIVE_TAUS = (0.1, 0.3)
+# Temperatures of the kernels over knowledge and over collaborative vectors; the kernels beside them are
+# `matching.SHARPER` times sharper.
+TAU, COLLABORATIVE_TAU = 0.15, 0.3
+_KERNELS = 2
 HISTORY, EXPERIENCED, EXPECTED, SUMMARY = range(4)  # places in user_mask
-
-REGRESSIONS = ("taste_knowledge", "taste_collaborative", "taste", "anchored_knowledge", "anchored")
 
 _CLAMP = 5.0
 
-# What hides a group; see `_gates`.
-_NEAR, _EXPERIENCED, _EXPECTED, _EXPECTED_USER, _EXPECTED_ID, _HISTORY_USER, _HISTORY_ID, _ID = range(8)
-_NEAR_ID, _NEAR_EXPECTED, _NEAR_EXPECTED_ID = range(8, 11)
-_GATE = {
-    "experienced": _EXPERIENCED,
-    "expected": _EXPECTED,
-    "neighbourhood": _NEAR,
-    "experienced_mean": _EXPERIENCED,
-    "neighbourhood_mean": _NEAR,
-    "anchors_level": _EXPECTED_USER,
-    "anchors_knowledge": _EXPECTED,
-    "anchors_collaborative": _EXPECTED_ID,
-    "anchors_itself": _EXPECTED_ID,
-    "statistics": _HISTORY_USER,
-    "since": _EXPECTED_USER,
-    "collaborative": _HISTORY_ID,
-    "items": _ID,
-    "level": _HISTORY_USER,
-    "taste_knowledge": _NEAR,
-    "taste_collaborative": _HISTORY_ID,
-    "taste": _NEAR_ID,
-    "anchored_knowledge": _NEAR_EXPECTED,
-    "anchored": _NEAR_EXPECTED_ID,
+# What must be there for a group to be shown: places in user_mask, then the item's vector, then its id.
+_ITEM, _ID = 4, 5
+_SHOWN_WITH = {
+    "experienced": (EXPERIENCED, _ITEM),
+    "expected": (EXPECTED, _ITEM),
+    "neighbourhood": (HISTORY, _ITEM),
+    "experienced_mean": (EXPERIENCED, _ITEM),
+    "neighbourhood_mean": (HISTORY, _ITEM),
+    "anchors_level": (EXPECTED,),
+    "anchors_knowledge": (EXPECTED, _ITEM),
+    "anchors_collaborative": (EXPECTED, _ID),
+    "anchors_itself": (EXPECTED, _ID),
+    "statistics": (HISTORY,),
+    "since": (EXPECTED,),
+    "collaborative": (HISTORY, _ID),
+    "items": (_ID,),
+    "level": (HISTORY,),
+    "taste_knowledge": (HISTORY, _ITEM),
+    "taste_collaborative": (HISTORY, _ID),
+    "taste": (HISTORY, _ITEM, _ID),
+    "anchored_knowledge": (HISTORY, EXPECTED, _ITEM),
+    "anchored": (HISTORY, EXPECTED, _ITEM, _ID),
 }
 
 
@@ -64,22 +63,20 @@ def widths(factors: int, statistics: int = 5) -> dict[str, int]:
     taste_knowledge, taste_collaborative, taste     the same with tastes told by texts, by training users, by both
     anchored_knowledge, anchored                    the same with an LLM's expectations as further observations
     """
-    taus = len(TAUS)
     return {
         "experienced": 2 * factors,
         "expected": 2 * factors,
-        "neighbourhood": taus * (factors + 1),
+        "neighbourhood": _KERNELS * (factors + 1),
         "experienced_mean": 2,
-        "neighbourhood_mean": taus,
+        "neighbourhood_mean": _KERNELS,
         "anchors_level": 1,
-        "anchors_knowledge": taus,
-        "anchors_collaborative": len(COLLABORATIVE_TAUS),
+        "anchors_knowledge": _KERNELS,
+        "anchors_collaborative": _KERNELS,
         "anchors_itself": 1,
         "statistics": statistics - 1,
         "since": 1,
-        "collaborative": 2 + len(COLLABORATIVE_TAUS),
+        "collaborative": 2 + _KERNELS,
         "items": 2,
-        "level": 1,
         **dict.fromkeys(REGRESSIONS, 1),
     }
 
@@ -97,14 +94,14 @@ class MatchingHead(nn.Module):
     told_taste: Tensor
     mean: Tensor
     scale: Tensor
-    group: Tensor
+    needed: Tensor
 
     def __init__(self, shape: RankerShape) -> None:
         super().__init__()
         width = widths(shape.factors, shape.statistics)
         self.groups = shape.groups
-        gates = [_GATE[name] for name in shape.groups for _ in range(width[name])]
-        self.width = len(gates) + 5
+        columns = [name for name in shape.groups for _ in range(width[name])]
+        self.width = len(columns) + 5
         self._middle = shape.middle
         self.register_buffer("anchor_vec", torch.zeros(shape.anchors, shape.factors, shape.dim))
         self.register_buffer("anchor_index", torch.zeros(shape.anchors, dtype=torch.int32))
@@ -118,9 +115,10 @@ class MatchingHead(nn.Module):
             told = torch.zeros(shape.factors * shape.dim, shape.collaborative)
             self.register_buffer("told_taste", told)
             self.register_buffer("items", torch.zeros(shape.vocabulary, 2))
-        self.register_buffer("mean", torch.zeros(len(gates)))
-        self.register_buffer("scale", torch.ones(len(gates)))
-        self.register_buffer("group", torch.tensor(gates, dtype=torch.int64), persistent=False)
+        self.register_buffer("mean", torch.zeros(len(columns)))
+        self.register_buffer("scale", torch.ones(len(columns)))
+        needed = [[float(place in _SHOWN_WITH[name]) for name in columns] for place in range(_ID + 1)]
+        self.register_buffer("needed", torch.tensor(needed), persistent=False)
 
     def features(self, batch: dict[str, Tensor]) -> Tensor:
         """Raw features f32[B, N, K] of all groups, whatever the masks say."""
@@ -128,139 +126,110 @@ class MatchingHead(nn.Module):
         return torch.cat([columns[name] for name in self.groups], dim=-1)
 
     def columns(self, batch: dict[str, Tensor], groups: tuple[str, ...]) -> dict[str, Tensor]:
-        """Raw columns [B, N, width] of each of `groups`."""
-        item = batch["item_vec"].float()
-        count = item.shape[1]
-        columns = {}
-        if {"experienced", "experienced_mean"} & {*groups}:
-            columns["experienced"] = cosines = agreement(batch["user_experienced"].float(), item)
-            columns["experienced_mean"] = torch.stack([side.mean(-1) for side in cosines.chunk(2, dim=-1)], dim=-1)
-        if "expected" in groups:
-            columns["expected"] = agreement(batch["user_expected"].float(), item)
-        if {"neighbourhood", "neighbourhood_mean"} & {*groups}:
-            columns["neighbourhood"] = near = self._neighbourhood(batch, item)
-            factors = item.shape[2]
-            columns["neighbourhood_mean"] = near[..., factors :: factors + 1]
-        if any(name.startswith("anchors") for name in groups):
-            columns |= self._anchors(batch, item)
-        if "collaborative" in groups:
-            columns["collaborative"] = self._collaborative(batch)
-        if "items" in groups:
-            columns["items"] = self.items[batch["item_index"].long()]
-        if "level" in groups:
-            columns["level"] = self._level(batch, count)
-        regressions = tuple(name for name in REGRESSIONS if name in groups)
+        """Raw columns [B, N, width] of each of `groups`; what none of them needs is neither read nor computed."""
+        seen, wanted = Seen(batch, self.get_buffer), frozenset(groups)
+        columns: dict[str, Tensor] = {}
+        pairs: dict[str, Pairs] = {}
+        if "experienced" in wanted:
+            columns["experienced"] = agreement(batch["user_experienced"].float(), seen.unit)
+        if "experienced_mean" in wanted:
+            columns["experienced_mean"] = mean_agreement(batch["user_experienced"].float(), seen.unit)
+        if "expected" in wanted:
+            columns["expected"] = agreement(batch["user_expected"].float(), seen.unit)
+        if wanted & {"neighbourhood", "neighbourhood_mean"}:
+            pairs |= self._neighbourhood(seen, wanted)
+        if "collaborative" in wanted:
+            columns["collaborative"], pairs["collaborative"] = self._collaborative(seen)
+        if any(name.startswith("anchors") for name in wanted):
+            self._anchors(seen, wanted, columns, pairs)
+        for name, smooth in smoothed(pairs).items():
+            columns[name] = torch.cat([columns[name], smooth], dim=-1) if name in columns else smooth
+        if "items" in wanted:
+            columns["items"] = seen.rows("items")[1]
+        regressions = tuple(name for name in REGRESSIONS if name in wanted)
         if regressions:
-            columns |= self._regressions(batch, item, regressions)
-        stats = batch["user_stats"].float().unsqueeze(1).expand(-1, count, -1)
-        columns["statistics"], columns["since"] = stats[..., :-1], stats[..., -1:]
-        return columns
+            columns |= self._regressions(seen, regressions)
+        if wanted & {"statistics", "since"}:
+            stats = batch["user_stats"].float().unsqueeze(1).expand(-1, seen.count, -1)
+            columns["statistics"], columns["since"] = stats[..., :-1], stats[..., -1:]
+        return {name: columns[name] for name in groups}
 
     def forward(self, batch: dict[str, Tensor], features: Tensor | None = None) -> Tensor:
         """f32[B, N, width]: standardised features (`features` if they are known already), and the masks."""
         raw = self.features(batch) if features is None else features
+        masks = self._masks(batch, raw.dtype)
         standard = ((raw - self.mean) / self.scale).clamp(-_CLAMP, _CLAMP)
-        count = raw.shape[1]
-        masks = torch.cat(
-            [
-                batch["user_mask"].to(raw.dtype).unsqueeze(1).expand(-1, count, -1),
-                batch["item_mask"].to(raw.dtype).unsqueeze(-1),
-            ],
-            dim=-1,
-        )
-        return torch.cat([standard * _gates(batch, raw.dtype)[..., self.group], masks], dim=-1)
+        missing = torch.matmul(1 - masks, self.needed)  # how many of the parts that a column needs
+        return torch.cat([standard.masked_fill(missing > 0, 0.0), masks[..., :_ID]], dim=-1)
 
-    def _neighbourhood(self, batch: dict[str, Tensor], item: Tensor) -> Tensor:
-        vec = batch["hist_vec"].float()
-        present = batch["hist_index"] > 0  # an item outside the vocabulary is 1
-        known = (vec.abs().amax(dim=(-1, -2)) > 0) & present
-        return neighbourhood(vec, surprises(batch["hist_value"].float(), present, known), known, item, TAUS)
+    def _masks(self, batch: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
+        """What is there, [B, N, 6]: the parts of `user_mask`, the item's vector, its id."""
+        user, index = batch["user_mask"].to(dtype), batch["item_index"]
+        item = torch.stack([batch["item_mask"].to(dtype), (index > 1).to(dtype)], dim=-1)
+        return torch.cat([user.unsqueeze(1).expand(-1, index.shape[1], -1), item], dim=-1)
 
-    def _collaborative(self, batch: dict[str, Tensor]) -> Tensor:
+    def _neighbourhood(self, seen: Seen, wanted: frozenset[str]) -> dict[str, Pairs]:
+        """The user's own surprises at items like the candidate by texts: per factor, and by the factors' mean."""
+        known = seen.known(seen.vec)
+        surprise, apart = seen.surprise * known, hidden(known)
+        pairs = {}
+        if "neighbourhood" in wanted:
+            likeness = by_factor(seen.vec, seen.item) / TAU + apart.unsqueeze(1)
+            pairs["neighbourhood"] = Pairs(likeness.unbind(1), surprise)
+        if "neighbourhood_mean" in wanted:
+            scale = 2.0 / seen.item.shape[2] / TAU
+            likeness = torch.baddbmm(apart, seen.item.flatten(2), seen.vec.transpose(1, 2), alpha=scale)
+            pairs["neighbourhood_mean"] = Pairs((likeness,), surprise)
+        return pairs
+
+    def _collaborative(self, seen: Seen) -> tuple[Tensor, Pairs]:
         """Cosines with the sums of liked and of disliked history items, and surprises at items like the candidate."""
-        vec = self.collaborative[batch["hist_index"].long()]  # [B, H, r]
-        candidate = self.collaborative[batch["item_index"].long()]
-        present = batch["hist_index"] > 0
-        known = (vec.abs().amax(-1) > 0) & present
-        value = batch["hist_value"].float()
-        liked = ((value > self._middle) & known).to(vec.dtype)
-        disliked = ((value <= self._middle) & known).to(vec.dtype)
-        sides = torch.stack([torch.einsum("bh,bhr->br", side, vec) for side in (liked, disliked)], dim=1)
-        likeness = torch.einsum("bhr,bnr->bnh", vec, candidate)
-        near = weighted(likeness, known, surprises(value, present, known), COLLABORATIVE_TAUS)
-        return torch.cat([agreement(sides.unsqueeze(2), candidate.unsqueeze(2)), near], dim=-1)
+        vec, candidate = seen.rows("collaborative")
+        known, liked = seen.known(vec), seen.value > self._middle
+        sides = torch.bmm((torch.stack([liked, ~liked], dim=1) & known.unsqueeze(1)).to(vec.dtype), vec)
+        likeness = torch.baddbmm(hidden(known), candidate, vec.transpose(1, 2), alpha=1 / COLLABORATIVE_TAU)
+        return mean_agreement(sides.unsqueeze(2), unit(candidate)), Pairs((likeness,), seen.surprise * known)
 
-    def _anchors(self, batch: dict[str, Tensor], item: Tensor) -> dict[str, Tensor]:
-        """Anchor values against the usual, at anchors like the candidate."""
-        values = batch["user_anchors"].float()
+    def _anchors(self, seen: Seen, wanted: frozenset[str], columns: dict[str, Tensor], pairs: dict[str, Pairs]) -> None:
+        """Anchor values against the usual, at anchors like the candidate, into `columns` or `pairs`."""
+        values = seen.batch["user_anchors"].float()
         known = values > 0
         above = (values - self.anchor_means) * known
         level = above.sum(-1, keepdim=True) / known.sum(-1, keepdim=True).clamp(min=1)  # [B, 1]
-        centred = (above - level) * known
-        knowledge = torch.einsum("afd,bnfd->bna", self.anchor_vec, item) / item.shape[2]
-        index = batch["item_index"].long()
-        itself = (index.unsqueeze(-1) == self.anchor_index).to(centred.dtype)
-        return {
-            "anchors_level": level.unsqueeze(1).expand(-1, item.shape[1], -1),
-            "anchors_knowledge": weighted(knowledge, known, centred, TAUS),
-            "anchors_collaborative": weighted(self.anchor_likeness[index], known, centred, COLLABORATIVE_TAUS),
-            "anchors_itself": torch.einsum("bna,ba->bn", itself, centred).unsqueeze(-1),
-        }
+        centred, apart = (above - level) * known, hidden(known)
+        columns["anchors_level"] = level.unsqueeze(1).expand(-1, seen.count, -1)
+        if "anchors_knowledge" in wanted:
+            likeness = torch.matmul(seen.item.flatten(2), self.anchor_vec.flatten(1).T)
+            pairs["anchors_knowledge"] = Pairs((apart.add(likeness, alpha=1 / seen.item.shape[2] / TAU),), centred)
+        if "anchors_collaborative" in wanted:
+            likeness = seen.rows("anchor_likeness")[1]
+            pairs["anchors_collaborative"] = Pairs((apart.add(likeness, alpha=1 / COLLABORATIVE_TAU),), centred)
+        if "anchors_itself" in wanted:
+            itself = seen.batch["item_index"].unsqueeze(-1) == self.anchor_index
+            columns["anchors_itself"] = (itself * centred.unsqueeze(1)).sum(-1, keepdim=True)
 
-    def _level(self, batch: dict[str, Tensor], count: int) -> Tensor:
-        index = batch["hist_index"].long()
-        usual = self._middle + self.items[index][..., 0]
-        observed = Observed.values(batch["hist_value"].float() - usual, index > 0)
-        none = torch.zeros(len(index), 1, 1, device=index.device)
-        return posterior(observed, none, none).unsqueeze(-1).expand(-1, count, -1)
-
-    def _regressions(self, batch: dict[str, Tensor], item: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
-        index = batch["hist_index"].long()
-        vec, taste = batch["hist_vec"].float().flatten(2), self.taste[index]
-        usual = self._middle + self.items[index][..., 0]
-        own = observed = Observed.values(batch["hist_value"].float() - usual, index > 0)
-        anchors, anchor_taste = self.anchor_vec[:0].flatten(1), self.taste[:0]
-        if any(name.startswith("anchored") for name in names):
+    def _regressions(self, seen: Seen, names: tuple[str, ...]) -> dict[str, Tensor]:
+        told, shared, said = needs(names)
+        surprise, present = seen.value - self._middle - seen.rows("items")[0][..., 0], seen.present
+        expected = 0
+        if said:
             # Expected likes and dislikes are two more items, of which only the texts' mean is known.
-            means = batch["user_expected"].float().flatten(2)
-            observed = own.and_said(
-                means.new_tensor(EXPECTED_SURPRISE).expand(len(means), -1), means.abs().amax(-1) > 0, EXPECTED_NOISE
-            )
-            vec, taste = torch.cat([vec, means], dim=1), torch.cat([taste, means @ self.told_taste], dim=1)
-            values = batch["user_anchors"].float()
-            observed = observed.and_said(values - self.anchor_means, values > 0, ANCHOR_NOISE)
-            anchors, anchor_taste = self.anchor_vec.flatten(1), self.taste[self.anchor_index.long().clamp(min=0)]
-        told = likeness(vec, anchors, item.flatten(2), KNOWLEDGE / item.shape[2])
-        shared = likeness(taste, anchor_taste, self.taste[batch["item_index"].long()])
-        both = (told[0] + shared[0], told[1] + shared[1])
-        known = index.shape[1]
-        columns = {}
-        for name in names:
-            among, between = {"collaborative": shared, "knowledge": told}.get(name.rpartition("_")[2], both)
-            if name.startswith("taste"):
-                columns[name] = posterior(own, among[:, :known, :known], between[..., :known])
-            else:
-                columns[name] = posterior(observed, among, between)
-        return {name: column.unsqueeze(-1) for name, column in columns.items()}
-
-
-def _gates(batch: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
-    """What may be seen, [B, N, 11], in the order of the constants above."""
-    user = batch["user_mask"].to(dtype)
-    item = batch["item_mask"].to(dtype)
-    known_id = (batch["item_index"] > 1).to(dtype)
-    shown = torch.ones_like(item)
-    gates = [
-        user[:, HISTORY, None] * item,
-        user[:, EXPERIENCED, None] * item,
-        user[:, EXPECTED, None] * item,
-        user[:, EXPECTED, None] * shown,
-        user[:, EXPECTED, None] * known_id,
-        user[:, HISTORY, None] * shown,
-        user[:, HISTORY, None] * known_id,
-        known_id,
-        user[:, HISTORY, None] * item * known_id,
-        user[:, HISTORY, None] * user[:, EXPECTED, None] * item,
-        user[:, HISTORY, None] * user[:, EXPECTED, None] * item * known_id,
-    ]
-    return torch.stack(gates, dim=-1)
+            means = seen.batch["user_expected"].float().flatten(2)
+            expected = means.shape[1]
+            anchors = seen.batch["user_anchors"].float()
+            likes = expected_surprise(means.device).expand(len(means), -1)
+            surprise = torch.cat([surprise, likes, anchors - self.anchor_means], dim=1)
+            present = torch.cat([present, torch.linalg.vector_norm(means, dim=-1) > 0, anchors > 0], dim=1)
+        spaces = {}
+        if told:
+            observed = seen.vec
+            if said:
+                observed = torch.cat([seen.vec, means, self.anchor_vec.flatten(1).expand(len(means), -1, -1)], dim=1)
+            spaces["told"] = Space(observed, seen.item.flatten(2), KNOWLEDGE / seen.item.shape[2])
+        if shared:
+            observed, candidates = seen.rows("taste")
+            if said:
+                anchor = self.taste[self.anchor_index.clamp(min=0)].expand(len(means), -1, -1)
+                observed = torch.cat([observed, torch.matmul(means, self.told_taste), anchor], dim=1)
+            spaces["shared"] = Space(observed, candidates)
+        return guesses(names, Observed(surprise, present, seen.history, expected), spaces, seen.count)
