@@ -1,13 +1,17 @@
-"""What the matching head costs at request time, and what the stream worker's vectors cost per batch. In process.
+"""What the matching head costs at request time, and what the stream worker's vectors cost per batch.
 
-    .venv/bin/python benchmarks/ranking.py --out ranking.json [--release FOLDER] [--threads 1] [--seconds 2]
+    .venv/bin/python benchmarks/ranking.py --out ranking.json [--threads 1] [--seconds 2] [--recommend]
 
-forward.<backbone>.<users>x<candidates>.<base|augmented>  one forward pass of the ranker; `base` is the backbone on
-                ids and history alone, `augmented` adds the matching head and HEIN's summaries. The two take turns, so
-                that a busy moment hits both. CPU, and CUDA where there is one.
+forward.<device>.<backbone>.<users>x<candidates>  one forward pass of the ranker, in process: `plain` is the backbone on
+                ids and history alone, `strong` has the user's statistics beside it, `ours` all that `VARIANTS["ours"]`
+                reads. They take turns, so that a busy moment hits all. Ratios are of the processor time of the
+                process (on a GPU of the wall clock). CPU, and CUDA where there is one.
 experienced_many  100 users with 100 items each to vectors (aim: below 10 ms)
+recommend       with `--recommend`: through Triton and the gRPC client, a `strong` and an `ours` release in two servers
+                that take turns (aim: `ours` at most 1.25 times `strong` at concurrency 1), and the bytes that the
+                reader fetches of a user and an item
 
-Without a release the weights are drawn: they cost the same.
+Weights are drawn: they cost the same.
 """
 
 # ruff: noqa: E402 - the path is put right before our own packages are imported
@@ -20,7 +24,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 # Run as a script, this file's folder comes first on the path, where it would be taken for the package `ranking`.
@@ -32,12 +36,14 @@ import torch
 from encoders.experienced import experienced_many
 from encoders.history import effective
 from ranking.backbones import BACKBONES
+from ranking.collaborative import RANK
 from ranking.model import Ranker
-from ranking.release import Release
 from ranking.shape import RankerShape
+from ranking.variants import VARIANTS
 
 HISTORY = 50
 SHAPES = ((1, 100), (64, 100))
+RANKERS = ("plain", "strong", "ours")
 
 
 @dataclass(frozen=True)
@@ -72,47 +78,69 @@ def tensors(shape: RankerShape, users: int, count: int, device: torch.device) ->
 
 
 def take_turns(calls: dict[str, Callable[[], object]], seconds: float) -> dict[str, dict[str, float]]:
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for call in calls.values():
         call()
     end = time.perf_counter() + seconds * len(calls)
     while time.perf_counter() < end or len(next(iter(times.values()))) < 5:
         for name, call in calls.items():
-            begin = time.perf_counter()
+            begin, used = time.perf_counter(), time.process_time()
             call()
-            times[name].append((time.perf_counter() - begin) * 1e3)
+            times[name].append(((time.perf_counter() - begin) * 1e3, (time.process_time() - used) * 1e3))
     return {
         name: {
-            "p50_ms": round(statistics.median(own), 3),
-            "p99_ms": round(float(np.quantile(own, 0.99)), 3),
+            "p50_ms": round(statistics.median(wall for wall, _ in own), 3),
+            "p99_ms": round(float(np.quantile([wall for wall, _ in own], 0.99)), 3),
+            "cpu_p50_ms": round(statistics.median(cpu for _, cpu in own), 3),
             "n": len(own),
         }
         for name, own in times.items()
     }
 
 
-def forward(release: Release | None, device: torch.device, seconds: float) -> dict[str, object]:
-    found: dict[str, object] = {}
-    for backbone in BACKBONES:
-        shape = release.about.ranker if release else RankerShape(vocabulary=1684)
-        shape = replace(shape, backbone=backbone)
-        ours = release.ranker() if release and release.model_name == backbone else Ranker(shape).eval()
-        networks = {"base": Ranker(replace(shape, knowledge=False)).eval(), "augmented": ours}
-        networks = {name: network.to(device) for name, network in networks.items()}
-        for users, count in SHAPES:
-            batch = tensors(shape, users, count, device)
+def network(backbone: str, name: str) -> Ranker:
+    groups = tuple(VARIANTS[name].groups)
+    return drawn(
+        RankerShape(
+            vocabulary=1684,
+            backbone=backbone,
+            knowledge=bool(groups),
+            groups=groups,
+            summaries=False,
+            collaborative=RANK,
+        )
+    )
 
-            def once(network: Ranker, batch: dict[str, torch.Tensor] = batch) -> None:
+
+def drawn(shape: RankerShape) -> Ranker:
+    torch.manual_seed(1)
+    ranker = Ranker(shape).eval().requires_grad_(False)
+    if ranker.head is not None:
+        for name, table in ranker.head.state_dict().items():
+            if table.is_floating_point() and name not in ("mean", "scale"):
+                table.copy_(torch.randn_like(table) * 0.2)
+    return ranker
+
+
+def forward(device: torch.device, backbones: list[str], seconds: float) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for backbone in backbones:
+        networks = {name: network(backbone, name).to(device) for name in RANKERS}
+        for users, count in SHAPES:
+            batch = tensors(networks["plain"].shape, users, count, device)
+
+            def once(ranker: Ranker, batch: dict[str, torch.Tensor] = batch) -> None:
                 with torch.inference_mode():
-                    network(batch)
+                    ranker(batch)
                 if device.type == "cuda":
                     torch.cuda.synchronize()
 
             rows = take_turns({name: lambda n=n: once(n) for name, n in networks.items()}, seconds)
             for row in rows.values():
                 row["candidates_per_s"] = round(users * count / row["p50_ms"] * 1e3)
+            by = "p50_ms" if device.type == "cuda" else "cpu_p50_ms"
             found[f"{backbone}.{users}x{count}"] = rows | {
-                "augmented_over_base": round(rows["augmented"]["p50_ms"] / rows["base"]["p50_ms"], 2)
+                f"ours_over_{base}": round(rows["ours"][by] / rows[base][by], 2) for base in ("plain", "strong")
             }
     return found
 
@@ -133,19 +161,24 @@ def experienced(seconds: float) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--release", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2.0, help="per variant")
+    parser.add_argument("--recommend", action="store_true", help="through Triton too: takes some minutes")
+    parser.add_argument("--backbones", nargs="+", default=list(BACKBONES), choices=list(BACKBONES))
+    parser.add_argument("--requests", type=int, default=300, help="of `recommend`, per round and variant")
+    parser.add_argument("--rounds", type=int, default=7, help="of `recommend`")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
-    release = Release.load(chosen.release) if chosen.release else None
     devices = [torch.device("cpu")] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
     found = {
         "machine": {"processor": platform.processor() or platform.machine(), "threads": chosen.threads},
-        "release": release.release_id if release else None,
-        "forward": {device.type: forward(release, device, chosen.seconds) for device in devices},
+        "forward": {device.type: forward(device, chosen.backbones, chosen.seconds) for device in devices},
         "experienced_many": experienced(chosen.seconds),
     }
+    if chosen.recommend:
+        from benchmarks.ranking_recommend import recommend
+
+        found["recommend"] = recommend(drawn, chosen.requests, chosen.rounds)
     chosen.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 
