@@ -4,8 +4,8 @@
 
 forward.<device>.<backbone>.<users>x<candidates>  one forward pass of the ranker, in process: `plain` is the backbone on
                 ids and history alone, `strong` has the user's statistics beside it, `ours` all that `VARIANTS["ours"]`
-                reads. They take turns, so that a busy moment hits all. Ratios are of the processor time of the
-                process (on a GPU of the wall clock). CPU, and CUDA where there is one.
+                reads. They take turns, so that a busy moment hits all. Ratios and candidates per second are
+                of the process's processor time (on a GPU of the wall clock). CPU, and CUDA where there is one.
 experienced_many  100 users with 100 items each to vectors (aim: below 10 ms)
 recommend       with `--recommend`: through Triton and the gRPC client, a `strong` and an `ours` release in two servers
                 that take turns (aim: `ours` at most 1.25 times `strong` at concurrency 1), and the bytes that the
@@ -136,9 +136,9 @@ def forward(device: torch.device, backbones: list[str], seconds: float) -> dict[
                     torch.cuda.synchronize()
 
             rows = take_turns({name: lambda n=n: once(n) for name, n in networks.items()}, seconds)
-            for row in rows.values():
-                row["candidates_per_s"] = round(users * count / row["p50_ms"] * 1e3)
             by = "p50_ms" if device.type == "cuda" else "cpu_p50_ms"
+            for row in rows.values():
+                row["candidates_per_s"] = round(users * count / row[by] * 1e3)
             found[f"{backbone}.{users}x{count}"] = rows | {
                 f"ours_over_{base}": round(rows["ours"][by] / rows[base][by], 2) for base in ("plain", "strong")
             }
