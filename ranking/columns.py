@@ -10,7 +10,7 @@ from ranking.head import MatchingHead
 from ranking.inputs import Ints, Samples, Space
 from ranking.sources import Sources
 
-_ROWS = 256  # at once: the regressions' matrices then stay in the processor's cache
+_ROWS = 64  # at once: the regressions' matrices then stay in the processor's cache
 Columns = dict[str, Tensor]  # group -> f16[n, width]
 
 

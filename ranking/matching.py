@@ -73,12 +73,14 @@ class Seen:
 
     def known(self, vec: Tensor) -> Tensor:
         """Entries of the history that have a vector [B, H, r] which is not zeros: bool[B, H]."""
-        return (torch.linalg.vector_norm(vec, dim=-1) > 0) & self.present
+        known: Tensor = (torch.linalg.vector_norm(vec, dim=-1) > 0) & self.present
+        return known
 
 
 def unit(vec: Tensor) -> Tensor:
     """Vectors [..., d] of length 1; zeros stay zeros."""
-    return vec / torch.linalg.vector_norm(vec, dim=-1, keepdim=True).clamp_min(1e-12)
+    length: Tensor = torch.linalg.vector_norm(vec, dim=-1, keepdim=True)
+    return vec / length.clamp_min(1e-12)
 
 
 def agreement(sides: Tensor, item: Tensor) -> Tensor:
@@ -98,7 +100,7 @@ def mean_agreement(sides: Tensor, item: Tensor) -> Tensor:
 
 def by_factor(vec: Tensor, item: Tensor) -> Tensor:
     """Likenesses of [B, H, F * d] with [B, N, F, d] per factor, and twice their mean: [B, F + 1, N, H]."""
-    likeness = torch.einsum("bhfd,bnfd->bfnh", vec.unflatten(2, item.shape[2:]), item)
+    likeness = torch.einsum("bhfd,bnfd->bfnh", vec.reshape(*vec.shape[:2], *item.shape[2:]), item)
     return torch.cat([likeness, 2.0 * likeness.mean(1, keepdim=True)], dim=1)
 
 
@@ -129,7 +131,7 @@ def smoothed(pairs: Mapping[str, Pairs]) -> dict[str, Tensor]:
     value = torch.stack([_wide(one.value, width, 0.0) for one in pairs.values() for _ in one.likeness]).unsqueeze(2)
     sharper = kernel**SHARPER
     smooth = torch.stack([(sharper * value).sum(-1) / sharper.sum(-1), (kernel * value).sum(-1)], dim=-1)
-    parts = smooth.split([len(one.likeness) for one in pairs.values()])  # [P, B, N, 2] each
+    parts = torch.split(smooth, [len(one.likeness) for one in pairs.values()])  # [P, B, N, 2] each
     return {name: part.permute(1, 2, 3, 0).flatten(2) for name, part in zip(pairs, parts, strict=True)}
 
 

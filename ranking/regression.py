@@ -82,8 +82,11 @@ def guesses(names: Sequence[str], observed: Observed, spaces: Mapping[str, Space
     history, total = observed.history, observed.surprise.shape[1]
     constants = _constants(names, history, observed.expected, total, observed.surprise.device)
     surprise = observed.surprise * observed.present
-    among = {(): constants.level + torch.diag_embed(torch.where(observed.present, constants.noise, _ABSENT))}
-    own, all_of_it = [], []
+    among: dict[tuple[str, ...], Tensor] = {
+        (): constants.level + torch.diag_embed(torch.where(observed.present, constants.noise, _ABSENT))
+    }
+    own: list[Tensor] = []
+    all_of_it: list[Tensor] = []
     for name in names:
         kind, said = REGRESSIONS[name]
         (all_of_it if said else own).append(_covariance(among, kind, spaces))
@@ -99,7 +102,7 @@ def guesses(names: Sequence[str], observed: Observed, spaces: Mapping[str, Space
     for name, space in spaces.items():
         toward = torch.bmm(weight, space.observed) * constants.compares[name]  # [B, regressions, r]
         guess = torch.baddbmm(guess, space.candidates, toward.transpose(1, 2), alpha=space.scale)
-    return dict(zip(names, guess.split(1, dim=-1), strict=True))
+    return dict(zip(names, torch.split(guess, 1, dim=-1), strict=True))
 
 
 def _covariance(among: dict[tuple[str, ...], Tensor], kind: tuple[str, ...], spaces: Mapping[str, Space]) -> Tensor:
