@@ -2,7 +2,8 @@
 
 The usual way: on all users but those kept out, for as long as the folds took (`ranking/settled.json`), so no user is
 spent on validation and nothing is chosen by those kept out. The other way, `check_split`: on the training users of the
-seed-1234 split, stopped by its validation users.
+seed-1234 split, stopped by its validation users. Either way a tenth of the samples come once more with short histories
+(`ranking.short_histories`).
 """
 
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ def train(options: TrainOptions, report: Report = lambda stage, done, total: Non
     settled = load_settled()
     choose = training_users.split if options.check_split else training_users.released
     parts = partial(choose, without=options.without_users, most=options.most_users)
-    made = prepare(options.data, options.encodings, options.encoder_id, parts, report)
+    made = prepare(options.data, options.encodings, options.encoder_id, parts, report, options.seed)
     ranker, shape = made.ranker, made.ranker.shape
     full = _fit("ranker", ranker, made.hein if shape.summaries else None, made, settled, options, report)
     torch.manual_seed(options.seed)
@@ -90,7 +91,7 @@ def _fit(
     knows = network.head is not None
     variant, said = (VARIANT, options.epochs) if knows else (BASELINE, options.plain_epochs)
     inputs = made.inputs if knows else replace(made.inputs, features=None)
-    train = made.numbers[TRAIN]
+    train = np.concatenate([made.numbers[TRAIN], made.short])
     say = partial(report, stage)
     if options.check_split:
         settings = _as_the_folds(variant, said or EPOCHS, options.seed)
@@ -156,6 +157,7 @@ def _training(
         "epochs": full.epochs,
         "epochs_without_knowledge": plain.epochs,
         **{f"samples_{name}": len(numbers) for name, numbers in made.numbers.items()},
+        "samples_short_histories": len(made.short),
         **{f"users_{name}": len(users) for name, users in made.users.items()},
         "without_users": sorted(options.without_users),
         "hidden": {

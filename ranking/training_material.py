@@ -19,6 +19,7 @@ from ranking.inputs import Ints, Samples, build_samples
 from ranking.model import Ranker
 from ranking.settled import VARIANT
 from ranking.shape import RankerShape
+from ranking.short_histories import with_short_histories
 from ranking.sources import Sources, Texts, encode_texts
 from ranking.training_users import TRAIN, Users
 from ranking.variants import VARIANTS
@@ -37,7 +38,8 @@ class TrainingMaterial:
     encoder_id: str
     users: Mapping[str, Users]  # by part; the part `train` trains
     numbers: Mapping[str, Ints]  # of the samples of each part
-    sample_users: Ints  # [n] row of each sample's user
+    short: Ints  # of training samples' copies with short histories, which stand behind all samples
+    sample_users: Ints  # [n] row of each sample's user, copies included
     vocabulary: Mapping[str, int]
     anchor_means: tuple[float, ...]
     hein: Hein
@@ -45,11 +47,13 @@ class TrainingMaterial:
     inputs: Inputs
 
 
-def prepare(data: Path, encodings: Path, encoder_id: str, user_parts: UserParts, report: Report) -> TrainingMaterial:
+def prepare(
+    data: Path, encodings: Path, encoder_id: str, user_parts: UserParts, report: Report, seed: int
+) -> TrainingMaterial:
     """Read the data, encode what is not encoded yet, and compute. Only users of the part `train` reach what is fitted.
 
-    `user_parts` chooses among the ids of all users. Draws the networks' first weights: seed torch before. Raises
-    `TerminalError` for missing or damaged data.
+    `user_parts` chooses among the ids of all users, `seed` the samples that are copied with short histories. Draws the
+    networks' first weights: seed torch before. Raises `TerminalError` for missing or damaged data.
     """
     report("data", 0, 1)
     sources, scenario = Sources.load(data), load_scenario("films")
@@ -60,6 +64,7 @@ def prepare(data: Path, encodings: Path, encoder_id: str, user_parts: UserParts,
     numbers = {name: samples.of(part) for name, part in users.items()}
     if not len(numbers[TRAIN]):
         raise TerminalError("no_data", "no training user has samples: there is nothing to learn from")
+    samples, short = with_short_histories(samples, numbers[TRAIN], seed)
     report("data", 1, 1)
     texts = encode_texts(
         sources, samples.users, encodings, encoder_id, lambda done, total: report("encodings", done, total)
@@ -69,6 +74,7 @@ def prepare(data: Path, encodings: Path, encoder_id: str, user_parts: UserParts,
     index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
     ranker = _ranker(len(vocabulary) + 2, len(sources.store.catalogue.anchors))
     means, features = _features(ranker, sources, samples, users, vocabulary, item_vec, index, report)
+    # By the samples as they are: scales stay those of the evaluation's networks.
     standardise(_head(ranker), features[torch.from_numpy(numbers[TRAIN])])
     ids = samples.ids(np.arange(len(samples)), index, HISTORY)
     label, user, item = map(torch.from_numpy, (samples.label, samples.user, samples.item))
@@ -79,6 +85,7 @@ def prepare(data: Path, encodings: Path, encoder_id: str, user_parts: UserParts,
         texts.encoder_id,
         users,
         numbers,
+        short,
         samples.user,
         vocabulary,
         means,

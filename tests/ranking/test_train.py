@@ -49,6 +49,7 @@ def test_a_release_says_what_it_is(small_release):
     assert 0 < small_release.metrics["auc_kept_out_without_knowledge"] < 1
     training = small_release.about.training
     assert (training["users_train"], training["users_kept_out"], training["epochs"]) == (30, 4, 2)
+    assert training["samples_short_histories"] == round(0.1 * training["samples_train"]) > 0
 
 
 def test_training_twice_gives_the_same_release(small_options, small_release):
