@@ -35,7 +35,7 @@ def metrics(release: "Release") -> str:
         page += (
             f"\n\nFolds: {settled['folds']} x {settled['seeds']} seeds over {settled['users']:,} users, "
             f"{settled['samples']:,} samples; mean ± standard deviation of the single models. They were trained on "
-            f"fewer users than this release, as it was (code {settled['code']}, commit {settled['commit']})."
+            f"fewer users than this release, as it was (code {settled['code']}; settled at commit {settled['commit']})."
         )
         if settled["provisional"]:
             page += " **Provisional: fewer folds or seeds than the protocol's.**"

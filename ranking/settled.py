@@ -88,6 +88,6 @@ def _variant(values: Mapping[str, Any]) -> SettledVariant:
         known[name] = tuple(known[name])
     known["calibration"] = tuple((chance, share, count) for chance, share, count in known["calibration"])
     made = SettledVariant(**known)
-    if made.epochs < 1 or not made.temperature > 0:
+    if type(made.epochs) is not int or made.epochs < 1 or not 0 < made.temperature < float("inf"):
         raise ValueError(f"epochs {made.epochs}, temperature {made.temperature}")
     return made

@@ -24,7 +24,10 @@ from ranking.training import TrainOptions, train
 
 def main(arguments: Sequence[str]) -> int:
     """Entry point; returns the exit code."""
-    chosen = _parser().parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.threads < 1 or chosen.epochs < 0:
+        parser.error("--threads must be 1 or more, --epochs 0 or more")
     torch.set_num_threads(chosen.threads)
     begin = time.monotonic()
     shown: dict[str, float] = {}
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
             chosen.epochs or None,
         )
         release = train(options, report)
-    except (RekiError, OSError) as error:
+    except (RekiError, OSError, UnicodeDecodeError) as error:
         _say(stage="error", reason=getattr(error, "reason", "no_file"), message=str(error))
         return 2
     _say(

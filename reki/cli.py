@@ -149,4 +149,9 @@ def main() -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise  # not a file that somebody named
+        print(f"reki: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     return 0

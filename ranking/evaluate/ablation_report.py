@@ -139,8 +139,8 @@ class AblationReport:
             sides[side].append(f"`{row}` ({np.mean([gap.observed for gap in gaps]):+.4f})")
         parts = [
             ("below", "below `ours` in AUC beyond chance"),
-            ("above", "above `ours` beyond chance"),
-            ("unclear", "not to be told from `ours`"),
+            ("above", "above `ours` in AUC beyond chance"),
+            ("unclear", "not to be told from `ours` in AUC"),
         ]
         said = [f"{what}: {', '.join(sides[side])}" for side, what in parts if sides[side]]
         where = "on every backbone alike" if len(self.compared) > 1 else f"on {next(iter(self.compared))}"

@@ -69,8 +69,14 @@ class ResultStore:
     def read(self, code: str, name: str) -> Result:
         """Raises `TerminalError` (`bad_result`) for a damaged file."""
         arrays = take(self.path(code, name))
-        about = json.loads(arrays["about"].tobytes())
-        return Result(arrays["valid"], arrays["test"], arrays["valid_numbers"], arrays["test_numbers"], about)
+        try:
+            about = json.loads(arrays["about"].tobytes())
+            return Result(arrays["valid"], arrays["test"], arrays["valid_numbers"], arrays["test_numbers"], about)
+        except (ValueError, KeyError) as error:
+            path = self.path(code, name)
+            raise TerminalError(
+                "bad_result", f"{path} is damaged ({error!r}): delete it, and it is made again"
+            ) from error
 
     def write_samples(self, table: SampleTable) -> None:
         """Once per data set; later calls find it there."""
@@ -82,9 +88,16 @@ class ResultStore:
         """Raises `TerminalError` (`no_results`) before the first run."""
         path = self.folder / "samples.npz"
         if not path.exists():
+            if next(self.folder.glob("*/*.npz"), None) is not None:
+                raise TerminalError("no_results", f"{path} is missing: delete one result there, and a run writes both")
             raise TerminalError("no_results", f"nothing was evaluated in {self.folder} yet")
         arrays = take(path)
-        return SampleTable(arrays["user"], arrays["label"], arrays["item"])
+        try:
+            return SampleTable(arrays["user"], arrays["label"], arrays["item"])
+        except KeyError as error:
+            raise TerminalError(
+                "bad_result", f"{path} lacks {error}: delete it and one result, and run again"
+            ) from error
 
 
 def put(path: Path, arrays: Arrays) -> None:
@@ -103,7 +116,7 @@ def take(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TerminalError("bad_result", f"{path} is damaged ({error}): delete it, and it is made again") from error
 
 

@@ -93,11 +93,11 @@ def target_lines(made: Sequence[Claim], losses: Sequence[Loss]) -> list[str]:
         )
     if losses:
         least_loss = min(losses, key=lambda loss: loss.margin)
-        heads.append("LogLoss under the next")
-        wanted.append("*lower*")
+        heads.append("LogLoss minus the next lowest")
+        wanted.append("*below 0*")
         lines.append(
-            f"* LogLoss lower than that of every other variant of the headline: {_met_on(losses)}; smallest margin "
-            f"{least_loss.margin:.4f} ({least_loss.backbone}, `{least_loss.against}`)"
+            f"* LogLoss lower than that of every other variant of the headline: {_met_on(losses)}; nearest "
+            f"{-least_loss.margin:+.4f} ({least_loss.backbone}, `{least_loss.against}`)"
         )
     lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", f"| {' | '.join(wanted)} |"]
     cells = {(claim.backbone, claim.against, claim.metric): claim for claim in made}

@@ -10,8 +10,8 @@ from ranking.evaluate.ablations import Ablations
 from ranking.evaluate.ctr import write_files
 from ranking.evaluate.plan import BACKBONES, seconds_left
 from ranking.evaluate.store import only_one
-from reki.evaluate.options import known, listed
-from reki.evaluate.places import commit, places
+from reki.evaluate.options import every, listed
+from reki.evaluate.places import commit, mark_quick, nothing_yet, places
 from reki.evaluate.show import duration, processes
 from reki.evaluate.training import train_all
 
@@ -34,7 +34,7 @@ class Chosen:
 def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
     where = places(chosen.dataset, chosen.out, chosen.quick)
-    backbones = known("backbone", chosen.backbones, BACKBONES)
+    backbones = every("backbone", chosen.backbones, BACKBONES)
     folds, seeds = (1, 1) if chosen.quick else (chosen.folds, chosen.seeds)
     rows = chosen_rows(listed(chosen.only))
     ablations = Ablations(chosen.dataset, where, rows, backbones, folds, seeds, listed(chosen.reuse))
@@ -44,11 +44,12 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
         print(f"{len(rows)} rows on {', '.join(backbones)}: about {duration(left)} in all", flush=True)
         code = train_all(ablations.runs, chosen.workers, train)
         if code != 130 and write:
+            nothing_yet(ablations.runs, chosen.out)
             table, missing = ablations.scores()
             users = ablations.users(tuple(load(where.data).by_user()))
             used = code_versions(ablations.runs)
             report = AblationReport(chosen.dataset, folds, seeds, commit(), table, users, missing, used)
             print(report.markdown())
-            for path in write_files(chosen.out, report.files()):
+            for path in mark_quick(write_files(chosen.out, report.files()), chosen.quick):
                 print(path)
     return code

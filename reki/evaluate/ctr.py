@@ -7,7 +7,7 @@ from ranking.evaluate.ctr import Evaluation
 from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Wanted
 from ranking.evaluate.store import only_one
 from reki.evaluate.options import known, listed
-from reki.evaluate.places import commit, places
+from reki.evaluate.places import commit, mark_quick, places
 from reki.evaluate.training import train_all
 
 # Everything beside the headline that `train_variant` knows.
@@ -45,14 +45,15 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
         if code != 130 and write:
             report = evaluation.report(commit())
             print(report.markdown())
-            for path in evaluation.write(report):
+            for path in mark_quick(evaluation.write(report), chosen.quick):
                 print(path)
     return code
 
 
 def _wanted(chosen: Chosen) -> Wanted:
-    every = {"headline": ",".join(HEADLINE), "all": ",".join((*HEADLINE, *OTHERS))}
-    variants = known("variant", every.get(chosen.variants, chosen.variants), (*HEADLINE, *OTHERS))
+    every = {"headline": HEADLINE, "all": (*HEADLINE, *OTHERS)}
+    said = [name for part in listed(chosen.variants) for name in every.get(part, (part,))]
+    variants = known("variant", ",".join(said), (*HEADLINE, *OTHERS))
     if chosen.quick:
         backbones = known("backbone", "din" if chosen.backbones == "all" else chosen.backbones, BACKBONES)
         return Wanted(backbones, variants, folds=1, seeds=1, deeper=backbones, page_blind=False)

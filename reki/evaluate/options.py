@@ -14,6 +14,11 @@ def known(what: str, said: str, names: Sequence[str]) -> tuple[str, ...]:
     return chosen
 
 
+def every(what: str, said: str, names: Sequence[str]) -> tuple[str, ...]:
+    """As `known`, where "all" stands for all names."""
+    return tuple(names) if said.strip() == "all" else known(what, said, names)
+
+
 def listed(said: str) -> tuple[str, ...]:
     """Split at commas."""
     return tuple(dict.fromkeys(name.strip() for name in said.split(",") if name.strip()))

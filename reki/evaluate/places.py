@@ -3,10 +3,11 @@
 import csv
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from knowledge.base import TerminalError
-from ranking.evaluate.runs import Places
+from ranking.evaluate.runs import Places, Runs
 from reki.paths import ROOT, cache_dir
 from reki.settings import load_settings
 
@@ -24,6 +25,23 @@ def places(dataset: str, out: Path, quick: bool) -> Places:
     data = _few_users(folder, out / "quick-data" / folder.name) if quick else folder
     cache = out / "quick-folds" if quick else cache_dir() / "folds"
     return Places(data, load_settings().encoders.encodings_dir, cache, out)
+
+
+QUICK = "**A quick run on a few users: it shows that the command runs, and proves nothing.**"
+
+
+def nothing_yet(runs: Sequence[Runs], out: Path) -> None:
+    """Raises `TerminalError` (`no_results`) where not one result is there: an empty report replaces no other."""
+    if all(len(one.pending()) == len(one.jobs) for one in runs):
+        raise TerminalError("no_results", f"nothing was evaluated in {out} yet, by this code on this data")
+
+
+def mark_quick(files: list[Path], quick: bool) -> list[Path]:
+    """Say at the top of reports that they are of a quick run, which `publish` refuses; returns the files."""
+    for page in files if quick else []:
+        if page.suffix == ".md":
+            page.write_text(f"{QUICK}\n\n{page.read_text()}")
+    return files
 
 
 def environment() -> dict[str, str]:

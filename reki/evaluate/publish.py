@@ -4,6 +4,7 @@ from pathlib import Path
 
 from knowledge.base import TerminalError
 from ranking.evaluate.ctr import write_files
+from reki.evaluate.places import QUICK
 
 # Parts of the page in order, NAME.md with plots NAME-*.svg; those that are not there are left out.
 PARTS = ("ctr", "rerank", "freshness", "ablations", "robust", "contamination")
@@ -23,6 +24,8 @@ def publish(out: Path, docs: Path) -> list[Path]:
         if not (out / f"{name}.md").exists():
             continue
         page.append((out / f"{name}.md").read_text())
+        if page[-1].startswith(QUICK):
+            raise TerminalError("no_results", f"{out / name}.md is of a quick run, which proves nothing")
         for picture in sorted(out.glob(f"{name}-*.svg")):
             page.append(f"![{picture.stem}](results/{picture.name})\n")
             files[picture.name] = picture.read_text()

@@ -9,7 +9,7 @@ from ranking.evaluate.rerank import RERANKERS, VARIANTS, RerankEvaluation, Wante
 from ranking.evaluate.rerank_report import RerankReport
 from ranking.evaluate.store import only_one
 from reki.evaluate.options import known, listed
-from reki.evaluate.places import commit, places
+from reki.evaluate.places import commit, mark_quick, nothing_yet, places
 from reki.evaluate.training import train_all
 
 
@@ -53,9 +53,10 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     with only_one(chosen.out):
         code = train_all(list(evaluation.runs.values()), chosen.workers, train)
         if code != 130 and write:
+            nothing_yet(list(evaluation.runs.values()), chosen.out)
             tables, missing = evaluation.tables()
             report = RerankReport(chosen.dataset, wanted, commit(), tables, missing)
             print(report.markdown())
-            for path in write_files(chosen.out, report.files()):
+            for path in mark_quick(write_files(chosen.out, report.files()), chosen.quick):
                 print(path)
     return code

@@ -8,8 +8,8 @@ from ranking.evaluate.plan import BACKBONES
 from ranking.evaluate.robust import Robustness, WantedRobust
 from ranking.evaluate.robust_report import files
 from ranking.evaluate.store import only_one
-from reki.evaluate.options import known
-from reki.evaluate.places import commit, places
+from reki.evaluate.options import every
+from reki.evaluate.places import commit, mark_quick, nothing_yet, places
 from reki.evaluate.training import train_all
 
 
@@ -28,15 +28,16 @@ class Chosen:
 
 def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
-    wanted = WantedRobust(known("backbone", chosen.backbones, BACKBONES), chosen.folds, chosen.seeds)
+    wanted = WantedRobust(every("backbone", chosen.backbones, BACKBONES), chosen.folds, chosen.seeds)
     if chosen.quick:
         wanted = WantedRobust(wanted.backbones[:1], 1, 1)
     robust = Robustness(chosen.dataset, places(chosen.dataset, chosen.out, chosen.quick), wanted)
     with only_one(chosen.out):
         code = train_all([robust.runs], chosen.workers, train)
         if code != 130 and write:
+            nothing_yet([robust.runs], chosen.out)
             made = files(robust, commit())
             print(made["robust.md"])
-            for path in write_files(chosen.out, made):
+            for path in mark_quick(write_files(chosen.out, made), chosen.quick):
                 print(path)
     return code

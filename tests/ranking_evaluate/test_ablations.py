@@ -132,7 +132,7 @@ def test_the_report_says_which_rows_cannot_be_told_from_ours():
     low, middle, high = page["backbones"]["din"]["no_soundtrack"]["minus"]["ours"]["auc"]
     assert low < middle < high < 0
     assert "Below `ours` in AUC beyond chance: `no_soundtrack`" in text
-    assert re.search(r"not to be told from `ours`: `no_genre`", text)
+    assert re.search(r"not to be told from `ours` in AUC: `no_genre`", text)
     assert "### What is asked of the LLM" not in text  # a section of which nothing but `ours` is there
     assert f"{gain['auc'].observed:+.4f} instead of {gain['auc'].observed:+.4f} on din" in text
     assert "1 runs are missing" in text
