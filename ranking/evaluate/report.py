@@ -7,7 +7,7 @@ from typing import Any
 
 from ranking.evaluate.summary import Scores
 from ranking.evaluate.tables import NOTES, SPLITS, added_lines, strong_lines, table_lines, target_lines
-from ranking.evaluate.targets import Table, claims, losses, only_user_bias
+from ranking.evaluate.targets import Table, claims, losses, only_user_bias, provisional
 
 _DIGITS = 5
 
@@ -74,6 +74,7 @@ class Report:
         lines = [
             "## Click-through rate",
             "",
+            *(provisional(self.folds, self.seeds) if self.folds else []),
             f"{self.dataset}, {seen}, commit {self.commit}. Means over folds and seeds; AUC pools all samples of a "
             "fold, GAUC compares within a user. Gains of `ours` are relative, on the seeds' mean, with 95 % intervals "
             "over 2,000 draws of whole users (the same draws for both sides).",

@@ -10,6 +10,7 @@ from ranking.evaluate.rerank import ListTable, WantedLists
 from ranking.evaluate.rerank_fit import EPOCHS
 from ranking.evaluate.rerank_targets import METRICS, glance, percent, verdicts
 from ranking.evaluate.svg import Point, dots
+from ranking.evaluate.targets import provisional
 
 _DIGITS = 5
 _DRAWN = {"popularity": "popularity", "uniform": "a uniform draw"}
@@ -77,7 +78,7 @@ class RerankReport:
     def markdown(self) -> str:
         """`rerank.md`."""
         popular = self.tables.get("popularity", {})
-        lines = ["## Reranking", "", *verdicts(popular)]
+        lines = ["## Reranking", "", *provisional(self.wanted.folds, self.wanted.seeds), *verdicts(popular)]
         if self.missing:
             lines += ["", f"**Unfinished: {len(self.missing)} runs are missing; what lacks a run is left out.**"]
         lines += ["", *glance(popular)] if popular else []

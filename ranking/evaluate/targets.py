@@ -16,6 +16,7 @@ TARGETS = (
     ("no_user_llm", "gauc", 0.01),
 )
 ERROR = 0.05
+FOLDS, SEEDS = 5, 2  # of the protocol
 Table = Mapping[str, Mapping[str, Scores]]  # backbone -> variant
 
 
@@ -36,6 +37,13 @@ class Claim:
     def met(self) -> bool:
         """The gain is large enough, and above zero beyond doubt."""
         return self.gain >= self.wanted and self.low > 0 and self.adjusted < ERROR
+
+
+def provisional(folds: int, seeds: int) -> list[str]:
+    """A line of Markdown, and an empty one, where a comparison has fewer folds or seeds than the protocol."""
+    if folds >= FOLDS and seeds >= SEEDS:
+        return []
+    return [f"**Provisional: folds x seeds {folds} x {seeds}; the protocol has {FOLDS} x {SEEDS}.**", ""]
 
 
 def claims(table: Table) -> list[Claim]:

@@ -8,6 +8,8 @@ from knowledge.base import TerminalError
 def known(what: str, said: str, names: Sequence[str]) -> tuple[str, ...]:
     """The names that were said, each once; raises `TerminalError` (`bad_option`) for one that there is not."""
     chosen = listed(said)
+    if not chosen:
+        raise TerminalError("bad_option", f"no {what} was named: there are {', '.join(names)}")
     strange = [name for name in chosen if name not in names]
     if strange:
         raise TerminalError("bad_option", f"no {what} {strange[0]!r}: there are {', '.join(names)}")
