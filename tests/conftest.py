@@ -1,6 +1,7 @@
 """Real services for the tests, each started once a session and only if a test asks for it."""
 
 import resource
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -44,8 +45,11 @@ def llm_server(tmp_path_factory):
 
 
 @pytest.fixture
-def file_limit():
+def file_limit(monkeypatch):
     """As on a full disk: `with` it no file may grow beyond so many bytes."""
+    # Python would put a bytecode file cut off at the limit beside a module, and fail on it ever after.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
     @contextmanager
     def limited(size):
