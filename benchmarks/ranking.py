@@ -178,7 +178,7 @@ def main() -> None:
     if chosen.recommend:
         from benchmarks.ranking_recommend import recommend
 
-        found["recommend"] = recommend(drawn, chosen.requests, chosen.rounds)
+        found["recommend"] = recommend(chosen.requests, chosen.rounds)
     chosen.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 

@@ -9,59 +9,33 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import psutil
-import redis
 
-from benchmarks.recommend import CANDIDATES, HISTORY, ITEMS, USERS, make_requests
-from encoders.hein import Hein, HeinShape
+from benchmarks.recommend import CANDIDATES, HISTORY, ITEMS, USERS, make_requests, stores_in
 from feature_repo import schema
-from feature_repo.keys import Keys
-from feature_repo.repo import apply
-from feature_repo.settings import FeatureSettings
-from feature_repo.writer import FeatureWriter
 from ranking.collaborative import RANK
-from ranking.model import Ranker
-from ranking.release import About, Release, write_release
+from ranking.release import Release
 from ranking.shape import RankerShape
 from ranking.variants import VARIANTS
-from reki.embedded import valkey
 from serving.export import export_release
 from serving.layout import feast_layout
 from serving.measure import Request, measure
 from serving.settings import ServingSettings
-from tests.serving.world import SOURCE, Catalogue, FakeRelease, RunningTriton, run_triton
+from tests.serving.world import Catalogue, RunningTriton, drawn_release, run_triton
 
 SLOTS = {"strong": "green", "ours": "blue"}
 CONCURRENCY = (1, 8)
 
 
-def drawn_release(folder: Path, name: str, drawn: Callable[[RankerShape], Ranker]) -> Release:
+def drawn(folder: Path, name: str) -> Release:
     vocabulary = {f"item:{number}": 2 + number for number in range(ITEMS)}
-    shape = RankerShape(vocabulary=2 + ITEMS, groups=tuple(VARIANTS[name].groups), summaries=False, collaborative=RANK)
-    about = About(
-        scenario="films",
-        factors=FakeRelease().factors,
-        encoder_id="test",
-        dim=schema.DIM,
-        history_length=schema.HISTORY,
-        ring_size=schema.RING,
-        anchors=FakeRelease().anchors,
-        anchor_means=(3.0,) * schema.ANCHORS,
-        accepted_knowledge=(SOURCE,),
-        model_name="din",
-        metrics={},
-        hein=HeinShape(),
-        ranker=shape,
-    )
-    ranker = drawn(shape)
-    if ranker.head is not None:
-        ranker.head.anchor_index[:] = ranker.head.anchor_index.new_tensor(range(2, 2 + schema.ANCHORS))
-    return write_release(folder, about, Hein(HeinShape()), ranker, vocabulary)
+    groups = tuple(VARIANTS[name].groups)
+    shape = RankerShape(vocabulary=2 + ITEMS, groups=groups, summaries=False, collaborative=RANK)
+    return drawn_release(folder, vocabulary, shape)
 
 
 def write_rows(catalogue: Catalogue, releases: dict[str, Release], draw: np.random.Generator) -> None:
@@ -79,13 +53,13 @@ def write_rows(catalogue: Catalogue, releases: dict[str, Release], draw: np.rand
             catalogue.expected(f"user:{number}", 50, release.release_id, slot=where)
 
 
-def read_bytes(client: redis.Redis, keys: Keys) -> dict[str, dict[str, int]]:
+def read_bytes(catalogue: Catalogue) -> dict[str, dict[str, int]]:
     """Bytes of each feature that the reader fetches of one user and one item; `fields` are the hash's 4-byte names."""
-    layout = feast_layout(keys, "blue")
+    layout = feast_layout(catalogue.keys, "blue")
     found = {}
     for entity, entity_id in (("user", "user:0"), ("item", "item:0")):
         fields = layout.fields[entity]
-        values = client.hmget(layout.key(entity, entity_id.encode()), list(fields.values()))
+        values = catalogue.client.hmget(layout.key(entity, entity_id.encode()), list(fields.values()))
         sizes = {name: len(value or b"") for name, value in zip(fields, values, strict=True)}
         sizes["fields"] = sum(len(field) for field in fields.values())
         found[entity] = sizes | {"all": sum(sizes.values())}
@@ -129,41 +103,28 @@ def take_turns(
     return found
 
 
-def recommend(drawn: Callable[[RankerShape], Ranker], count: int, rounds: int) -> dict[str, object]:
-    from feast import FeatureStore
-
+def recommend(count: int, rounds: int) -> dict[str, object]:
     draw = np.random.default_rng(11)
     folder = Path(tempfile.mkdtemp(prefix="reki-benchmark-"))
     try:
         with ExitStack() as running:
-            releases = {name: drawn_release(folder / "releases", name, drawn) for name in SLOTS}
-            server = running.enter_context(valkey.start(folder / "valkey"))
-            settings = FeatureSettings(
-                namespace="benchmark",
-                redis_url=server.url,
-                offline_dir=folder / "offline",
-                registry_path=folder / "registry.db",
-                feast_repo=folder / "repo",
-            )
-            apply(settings)
-            store = FeatureStore(repo_path=str(settings.feast_repo))
-            client = running.enter_context(redis.Redis.from_url(settings.redis_url))
-            keys = Keys(settings.namespace)
-            write_rows(Catalogue(settings, client, FeatureWriter(client, keys), keys), releases, draw)
+            releases = {name: drawn(folder / "releases", name) for name in SLOTS}
+            stores = running.enter_context(stores_in(folder))
+            write_rows(stores.catalogue, releases, draw)
             items = [f"item:{number}" for number in range(ITEMS)]
             requests = make_requests(count, [f"user:{number}" for number in range(USERS)], items, draw)
             tritons = {}
             for name, release in releases.items():
-                serving = ServingSettings(item_cache_ttl_s=3600.0)
-                export_release(folder / name / "models", release, SLOTS[name], settings, serving, store=store)
+                models, serving = folder / name / "models", ServingSettings(item_cache_ttl_s=3600.0)
+                export_release(models, release, SLOTS[name], stores.settings, serving, store=stores.store)
                 tritons[name] = running.enter_context(run_triton(folder / name))
                 measure(tritons[name].grpc_url, [("nobody", items), *requests[:20]], 1, warm_up=0)
             return {
                 "candidates": CANDIDATES,
                 "history": HISTORY,
                 "rounds": rounds,
-                "bytes_read": read_bytes(client, keys),
-                "concurrency": take_turns(tritons, server.pid, requests, rounds),
+                "bytes_read": read_bytes(stores.catalogue),
+                "concurrency": take_turns(tritons, stores.pid, requests, rounds),
             }
     finally:
         shutil.rmtree(folder, ignore_errors=True)

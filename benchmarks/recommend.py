@@ -16,7 +16,9 @@ import shutil
 import statistics
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +63,34 @@ class TritonPythonModel:
         }
         return pb_utils.InferenceResponse([pb_utils.Tensor(name, data) for name, data in tensors.items()])
 """
+
+
+@dataclass(frozen=True)
+class Stores:
+    """A Valkey (process `pid`) with Feast's repository on it, and what writes rows as the workers do."""
+
+    settings: FeatureSettings
+    store: "FeatureStore"
+    catalogue: Catalogue
+    pid: int
+
+
+@contextmanager
+def stores_in(folder: Path) -> Iterator[Stores]:
+    from feast import FeatureStore
+
+    with valkey.start(folder / "valkey") as server, redis.Redis.from_url(server.url) as client:
+        settings = FeatureSettings(
+            namespace="benchmark",
+            redis_url=server.url,
+            offline_dir=folder / "offline",
+            registry_path=folder / "registry.db",
+            feast_repo=folder / "repo",
+        )
+        apply(settings)
+        keys = Keys(settings.namespace)
+        catalogue = Catalogue(settings, client, FeatureWriter(client, keys), keys)
+        yield Stores(settings, FeatureStore(repo_path=str(settings.feast_repo)), catalogue, server.pid)
 
 
 def write_rows(catalogue: Catalogue, release: str, draw: np.random.Generator) -> tuple[list[str], list[str]]:
@@ -145,33 +175,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
 
-    from feast import FeatureStore
-
     draw = np.random.default_rng(11)
     folder = Path(tempfile.mkdtemp(prefix="reki-benchmark-"))
     vocabulary = {f"item:{number}": 2 + number for number in range(ITEMS)}
     release = Release.load(args.release) if args.release else drawn_release(folder / "releases", vocabulary)
     try:
         with ExitStack() as running:
-            server = running.enter_context(valkey.start(folder / "valkey"))
-            settings = FeatureSettings(
-                namespace="benchmark",
-                redis_url=server.url,
-                offline_dir=folder / "offline",
-                registry_path=folder / "registry.db",
-                feast_repo=folder / "repo",
-            )
-            apply(settings)
-            store = FeatureStore(repo_path=str(settings.feast_repo))
-            client = running.enter_context(redis.Redis.from_url(settings.redis_url))
-            keys = Keys(settings.namespace)
-            catalogue = Catalogue(settings, client, FeatureWriter(client, keys), keys)
-            users, items = write_rows(catalogue, release.release_id, draw)
+            stores = running.enter_context(stores_in(folder))
+            settings, store = stores.settings, stores.store
+            users, items = write_rows(stores.catalogue, release.release_id, draw)
             requests = make_requests(args.requests, users, items, draw)
 
-            layout = feast_layout(keys, "blue")
+            layout = feast_layout(stores.catalogue.keys, "blue")
             readers = {
-                variant: StoreReader(layout, StoreConnection(server.url, 5.0), release.release_id, {}, rows, 3600.0)
+                variant: StoreReader(
+                    layout, StoreConnection(settings.redis_url, 5.0), release.release_id, {}, rows, 3600.0
+                )
                 for variant, rows in CACHES.items()
             }
             readers["warm"].read([b"nobody"], [[item_id.encode() for item_id in items]])

@@ -25,12 +25,13 @@ from ranking.columns import Columns, fill
 from ranking.evaluate import metrics
 from ranking.evaluate.cold_users import columns_by_user, cut
 from ranking.fit import Inputs, fit, predict
+from ranking.fold import HISTORY, RING
 from ranking.head import EXPERIENCED
 from ranking.head import HISTORY as HISTORY_MASK
-from ranking.inputs import Ints, Samples, build_samples
+from ranking.inputs import Ints, Samples, build_samples, index_of
 from ranking.settled import BACKBONE, VARIANT
 from ranking.short_histories import newest
-from ranking.training_material import HISTORY, RING, TrainingMaterial, prepare
+from ranking.training_material import TrainingMaterial, prepare
 from ranking.training_users import TRAIN
 from ranking.tuned import tuned
 from ranking.variants import EPOCHS, VARIANTS
@@ -80,7 +81,7 @@ def _views(made: TrainingMaterial) -> Iterator[tuple[str, Inputs]]:
     own = torch.from_numpy(made.numbers["test"])
     if not np.array_equal(samples.item, made.inputs.item[own].numpy()):
         raise ValueError("the test samples come in another order")
-    index = torch.tensor([0, *(made.vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
+    index = index_of(samples.items, made.vocabulary)
     for events in CUTS:
         first = cut(samples, made.sources, events)
         yield f"first {events}", _inputs(made, first, own, index, by_user=True)

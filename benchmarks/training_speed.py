@@ -34,7 +34,7 @@ from torch.nn import functional as fn
 
 from knowledge.scenario import load_scenario
 from ranking.fold import HISTORY, RING, fold_users
-from ranking.inputs import build_samples
+from ranking.inputs import build_samples, index_of
 from ranking.model import Ranker
 from ranking.shape import RankerShape
 from ranking.sources import Sources
@@ -54,7 +54,7 @@ def load(folder: Path) -> tuple[Batch, Tensor, int]:
     anchors = sources.store.catalogue.anchors
     samples = build_samples(sources.data, sources.store.users(), anchors, load_scenario("films"), RING)
     vocabulary = sources.vocabulary(split.train)
-    index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
+    index = index_of(samples.items, vocabulary)
     numbers = samples.of(split.train)
     return samples.ids(numbers, index, HISTORY), torch.from_numpy(samples.label[numbers]), len(vocabulary) + 2
 

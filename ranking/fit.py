@@ -1,6 +1,7 @@
 """Training of one ranker: masks at random, early stopping on the validation users' AUC."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from encoders.hein import Hein
+from ranking.averaging import Averaged
 from ranking.head import MatchingHead
 from ranking.inputs import Ints
 from ranking.model import Ranker
@@ -54,11 +56,13 @@ def fit(
     hein: Hein | None,
     inputs: Inputs,
     train: Ints,
-    valid: Ints,
+    valid: Ints | None,
     options: FitOptions,
     progress: Progress | None = None,
 ) -> tuple[float, int]:
     """Train `ranker` (and the experts of `hein`) in place to its best epoch; returns (validation AUC, that epoch).
+
+    With `valid` None to the last of `options.epochs`, whatever its AUC; NaN stands for it.
 
     `progress(step, steps)` is called after each batch; `steps` counts all epochs, of which early stopping saves some.
     """
@@ -66,10 +70,9 @@ def fit(
     modules = [ranker] if hein is None else [ranker, hein]
     weights = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(_groups(modules, options), weight_decay=options.weight_decay, fused=True)
-    averaged = [weight.detach().clone() for weight in weights]
+    averaged = Averaged(weights, options.average)
     per_epoch = -(-len(train) // options.batch)
     best, best_epoch, best_state = -1.0, -1, [copy.deepcopy(module.state_dict()) for module in modules]
-    steps = 0
     for epoch in range(options.epochs):
         ranker.train()
         order = torch.from_numpy(draw.permutation(train))
@@ -81,26 +84,22 @@ def fit(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call] # torch's own
             optimizer.step()
-            # Slow at first, when the average would else be mostly the initial weights.
-            share = 1 - min(options.average, (steps + 1) / (steps + 10)) if options.average else 1.0
-            for weight, average in zip(weights, averaged, strict=True):
-                average.lerp_(weight.detach(), share)
-            steps += 1
+            averaged.step()
             if progress is not None:
                 progress(epoch * per_epoch + step + 1, options.epochs * per_epoch)
-        _swap(weights, averaged)
-        auc = evaluate(ranker, hein, inputs, valid)
-        if auc > best:
-            best, best_epoch, best_state = auc, epoch, [copy.deepcopy(module.state_dict()) for module in modules]
-        elif epoch - best_epoch >= options.patience:
+        with averaged.shown():
+            # Without validation samples each epoch is better than the one before: the last one is kept.
+            auc = float(epoch) if valid is None else evaluate(ranker, hein, inputs, valid)
+            if auc > best:
+                best, best_epoch, best_state = auc, epoch, [copy.deepcopy(module.state_dict()) for module in modules]
+        if epoch - best_epoch >= max(options.patience, 1):
             break
-        _swap(weights, averaged)
     for module, state in zip(modules, best_state, strict=True):
         module.load_state_dict(state)
         module.eval()
     if progress is not None:
         progress(options.epochs * per_epoch, options.epochs * per_epoch)
-    return best, best_epoch + 1
+    return (best if valid is not None else math.nan), best_epoch + 1
 
 
 def _groups(modules: Sequence[nn.Module], options: FitOptions) -> list[dict[str, object]]:
@@ -114,11 +113,6 @@ def _groups(modules: Sequence[nn.Module], options: FitOptions) -> list[dict[str,
             "lr": options.learning_rate * options.embedding_rate,
         },
     ]
-
-
-def _swap(weights: Sequence[Tensor], averaged: Sequence[Tensor]) -> None:
-    for weight, average in zip(weights, averaged, strict=True):
-        weight.data, average.data = average.data, weight.data
 
 
 def standardise(head: MatchingHead, training: Tensor) -> None:

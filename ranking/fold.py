@@ -24,7 +24,7 @@ from ranking.columns import Columns, fill, set_anchors, without_own_ratings
 from ranking.datasets.movielens import MovieLens
 from ranking.fold_parts import FoldParts
 from ranking.head import MatchingHead, widths
-from ranking.inputs import Ints, Samples, build_samples
+from ranking.inputs import Ints, Samples, build_samples, index_of
 from ranking.shape import RankerShape
 from ranking.sources import TITLE_FACTORS, Sources, encode_texts, encode_titles, item_space
 from ranking.split import UserSplit, split_users
@@ -130,7 +130,7 @@ def build_material(
     texts = encode_texts(sources, samples.users, encodings)
     space = item_space(texts.items, dim)
     vocabulary = parts.known.vocabulary(parts.rated)
-    index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
+    index = index_of(samples.items, vocabulary)
 
     shape = RankerShape(
         len(vocabulary) + 2, space.shape[1], dim, anchors=len(anchors), groups=tuple(widths(1)), collaborative=RANK

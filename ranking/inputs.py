@@ -4,7 +4,7 @@ The same numbers as serving's functions give (`encoders.history`, `.statistics`,
 compares them. A sample's own label enters none of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,7 +148,7 @@ def build_samples(
         own = {rating.item_id: rating.value for rating in ratings[:first]}
         means, values[number] = expected(record.expectations, own, hot, anchors, (1, len(items) + 1))
         likes[number] = means[:, 0]
-        sides = [_side(scenario, rating) for rating in ratings]
+        sides = [side_of(scenario, rating) for rating in ratings]
         ends = seen_before(ratings, page_blind)[first:]
         ring_parts.append(rings(ratings, sides, rows, ends, ring_size))
         user_rows += [number] * (len(ratings) - first)
@@ -176,6 +176,12 @@ def _one_hot(row: int, rows: int) -> Floats:
     return vector
 
 
-def _side(scenario: Scenario, rating: Rating) -> int:
+def index_of(items: Iterable[str], vocabulary: Mapping[str, int]) -> Tensor:
+    """Item row to vocabulary index, i32[R]: row 0 is padding, and 1 stands for an item outside the vocabulary."""
+    return torch.tensor([0, *(vocabulary.get(item, 1) for item in items)], dtype=torch.int32)
+
+
+def side_of(scenario: Scenario, rating: Rating) -> int:
+    """1 = liked, 0 = neutral, -1 = disliked."""
     polarity = scenario.outcome(Action.RATE, rating.value).polarity
     return {Polarity.LIKED: 1, Polarity.NEUTRAL: 0, Polarity.DISLIKED: -1}[polarity]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranking.backbones import BACKBONES
+from ranking.backbones.parts import Dropout
 from ranking.head import SUMMARY, MatchingHead
 from ranking.shape import RankerShape
 
@@ -31,13 +32,13 @@ class Ranker(nn.Module):
             self.field = nn.Sequential(
                 nn.Linear(self.head.width, _HEAD_HIDDEN),
                 nn.ReLU(),
-                nn.Dropout(shape.dropout),
+                Dropout(shape.dropout),
                 nn.Linear(_HEAD_HIDDEN, _FIELD),
             )
             self.direct = nn.Linear(self.head.width, 1)
         if self.summaries:
             # A user's summary names the user: without much dropout the network learns users by heart.
-            self.summary_dropout = nn.Dropout(_SUMMARY_DROPOUT)
+            self.summary_dropout = Dropout(_SUMMARY_DROPOUT)
         self.backbone = BACKBONES[shape.backbone](shape, fields)
 
     def forward(self, batch: dict[str, Tensor], features: Tensor | None = None) -> Tensor:

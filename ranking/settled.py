@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from knowledge.base import TerminalError
+from ranking.evaluate.plan import FOLDS, SEEDS
 
 FILE = Path(__file__).with_name("settled.json")
 # What a release is made of, and what stands beside it for comparison.
 BACKBONE, VARIANT, BASELINE = "din", "ours_summaries", "plain"
 _LIST = re.compile(r"\[\s*([^][{}]*?)\s*\]")  # one of plain values: on one line
-_ALL_FOLDS, _ENOUGH_SEEDS = 5, 2  # of the headline protocol; fewer is provisional
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Settled:
     @property
     def provisional(self) -> bool:
         """Whether it is of fewer folds or seeds than the headline protocol's."""
-        return self.folds < _ALL_FOLDS or self.seeds < _ENOUGH_SEEDS
+        return self.folds < FOLDS or self.seeds < SEEDS
 
     def text(self) -> str:
         """As it stands in `settled.json`."""

@@ -17,17 +17,16 @@ import numpy.typing as npt
 import torch
 
 from encoders.hein import Hein
-from knowledge.base import TerminalError
 from ranking import fit as fitting
 from ranking import training_users
 from ranking.evaluate import metrics
-from ranking.fit import FitOptions, Inputs, fit, predict
-from ranking.inputs import Ints
+from ranking.fit import FitOptions, fit, predict
+from ranking.fold import HISTORY, RING
 from ranking.model import Ranker
 from ranking.release import About, Release, write_release
 from ranking.settled import BACKBONE, BASELINE, VARIANT, Settled, load_settled
 from ranking.shape import RankerShape
-from ranking.training_material import HISTORY, RING, Report, TrainingMaterial, prepare
+from ranking.training_material import Report, TrainingMaterial, prepare
 from ranking.training_users import TRAIN
 from ranking.tuned import tuned
 from ranking.variants import EPOCHS, VARIANTS
@@ -98,9 +97,7 @@ def _fit(
         _, epochs = fit(network, experts, inputs, train, made.numbers["valid"], settings, say)
     else:
         epochs = said or settled.variants[variant].epochs
-        # One long epoch in which every sample comes `epochs` times: `fit` then keeps its end, whatever the AUC.
-        settings = _as_the_folds(variant, 1, options.seed)
-        fit(network, experts, inputs, np.tile(train, epochs), _one_of_each(inputs, train), settings, say)
+        fit(network, experts, inputs, train, None, _as_the_folds(variant, epochs, options.seed), say)
     others = {name: numbers for name, numbers in made.numbers.items() if name != TRAIN and len(numbers)}
     return _Fitted(epochs, {name: predict(network, experts, inputs, numbers) for name, numbers in others.items()})
 
@@ -108,15 +105,6 @@ def _fit(
 def _as_the_folds(variant: str, epochs: int, seed: int) -> FitOptions:
     """The options of `ranking.variants.train_variant`: what the folds settled holds for a training like theirs."""
     return tuned(BACKBONE, VARIANTS[variant].knows, epochs, seed)
-
-
-def _one_of_each(inputs: Inputs, train: Ints) -> Ints:
-    """A liked and a not liked sample: `fit` asks for some to measure an AUC on, of which nothing hangs here."""
-    label = inputs.label[torch.from_numpy(train)].numpy()
-    _, first = np.unique(label, return_index=True)
-    if len(first) < _CLASSES:
-        raise TerminalError("no_data", "the training samples are all liked, or all not: there is nothing to learn")
-    return train[first]
 
 
 def _about(made: TrainingMaterial, settled: Settled, options: TrainOptions, full: _Fitted, plain: _Fitted) -> About:

@@ -14,8 +14,9 @@ from knowledge.scenario import Scenario, load_scenario
 from ranking.collaborative import RANK
 from ranking.columns import Columns, fill, set_anchors, without_own_ratings
 from ranking.fit import Inputs, standardise
+from ranking.fold import HISTORY, RING
 from ranking.head import MatchingHead
-from ranking.inputs import Ints, Samples, build_samples
+from ranking.inputs import Ints, Samples, build_samples, index_of
 from ranking.model import Ranker
 from ranking.settled import VARIANT
 from ranking.shape import RankerShape
@@ -24,7 +25,6 @@ from ranking.sources import Sources, Texts, encode_texts
 from ranking.training_users import TRAIN, Users
 from ranking.variants import VARIANTS
 
-HISTORY, RING = 50, 100  # H and N
 Report = Callable[[str, int, int], None]
 UserParts = Callable[[Sequence[str]], Mapping[str, Users]]
 
@@ -71,7 +71,7 @@ def prepare(
     )
     hein, item_vec, users_projected = _space(texts, samples, users[TRAIN])
     vocabulary = sources.vocabulary(users[TRAIN])
-    index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
+    index = index_of(samples.items, vocabulary)
     ranker = _ranker(len(vocabulary) + 2, len(sources.store.catalogue.anchors))
     means, features = _features(ranker, sources, samples, users, vocabulary, item_vec, index, report)
     # By the samples as they are: scales stay those of the evaluation's networks.

@@ -126,6 +126,19 @@ def train_variant(
     return Predictions(valid, test, material.valid, material.test, rounds, cpu_s)
 
 
+def inputs_of(material: FoldMaterial, features: Tensor | None) -> Inputs:
+    """What `ranking.fit` reads of a fold; `features` are the head's raw ones, None without a head."""
+    return Inputs(
+        material.ids,
+        material.label,
+        material.user,
+        material.item,
+        material.item_vec,
+        material.users_projected,
+        features,
+    )
+
+
 def select(material: FoldMaterial, variant: Variant) -> Tensor:
     """The variant's raw columns f32[n, K]."""
     return torch.cat([material.columns[source].float() for source in variant.groups.values()], dim=1)
@@ -161,15 +174,7 @@ def _train(
     features = select(material, variant) if variant.groups else None
     if ranker.head is not None and features is not None:
         standardise(ranker.head, features[torch.from_numpy(material.train)])
-    inputs = Inputs(
-        material.ids,
-        material.label,
-        material.user,
-        material.item,
-        material.item_vec,
-        material.users_projected,
-        features,
-    )
+    inputs = inputs_of(material, features)
     _, epochs = fit(ranker, hein, inputs, material.train, material.valid, options)
     return (
         predict(ranker, hein, inputs, material.valid),

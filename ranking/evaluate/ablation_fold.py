@@ -20,7 +20,7 @@ from ranking.evaluate.ablation_clusters import assembled, recorded_clusters, use
 from ranking.evaluate.ablation_words import word_vectors
 from ranking.fold import HISTORY, RING, Fold, FoldMaterial, build_fold, fold_users
 from ranking.head import MatchingHead, widths
-from ranking.inputs import Ints, Samples, build_samples
+from ranking.inputs import Ints, Samples, build_samples, index_of
 from ranking.shape import RankerShape
 from ranking.sources import Encoded, Sources, encode_texts, item_space
 from ranking.split import UserSplit
@@ -86,7 +86,7 @@ class AblationFold:
 
     @cached_property
     def _index(self) -> Tensor:
-        return torch.tensor([0, *(self._vocabulary.get(i, 1) for i in self._samples.items)], dtype=torch.int32)
+        return index_of(self._samples.items, self._vocabulary)
 
     @cached_property
     def _texts(self) -> Encoded:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from encoders.hein import Hein, HeinShape
-from ranking.fit import FitOptions, Inputs, fit, predict
+from ranking.fit import FitOptions, fit, predict
 from ranking.fold import FoldMaterial
 from ranking.model import Ranker
 from ranking.shape import RankerShape
 from ranking.tuned import tuned
-from ranking.variants import EPOCHS, SHORT, VARIANTS, Predictions
+from ranking.variants import EPOCHS, SHORT, VARIANTS, Predictions, inputs_of
 
 _HIDDEN = 196  # so that both MLPs together have as many weights as HEIN's six experts and two gates
 
@@ -82,15 +82,7 @@ def train_fused(
             )
         )
         experts = FUSED[name](shape)
-        inputs = Inputs(
-            material.ids,
-            material.label,
-            material.user,
-            material.item,
-            material.item_vec,
-            material.users_projected,
-            None,
-        )
+        inputs = inputs_of(material, None)
         chosen = options or tuned(backbone, VARIANTS["kar"].knows, EPOCHS, seed)
         _, epochs = fit(ranker, experts, inputs, material.train, material.valid, chosen)
         valid, test = (predict(ranker, experts, inputs, numbers) for numbers in (material.valid, material.test))

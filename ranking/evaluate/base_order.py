@@ -22,7 +22,7 @@ from ranking.evaluate.metrics import Floats, Numbers
 from ranking.evaluate.store import put, take
 from ranking.evaluate.version import code_version, data_version
 from ranking.fold import FOLD_SEED, FOLDS, FoldMaterial, fold_users
-from ranking.inputs import Samples
+from ranking.inputs import Samples, index_of
 from ranking.sources import Sources
 from ranking.split import UserSplit
 from ranking.variants import VARIANTS, train_variant
@@ -61,7 +61,7 @@ def _score_lists(sources: Sources) -> dict[str, Floats]:
     for left_out in (*((fold,) for fold in range(FOLDS)), *combinations(range(FOLDS), 2)):
         users = users_without(sources.data, left_out)
         vocabulary = sources.vocabulary(users.train)
-        index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
+        index = index_of(samples.items, vocabulary)
         # (fold for which they are scored, numbers of lists): in a pair, each scores the other's users.
         asked = [
             (kind, fold, np.flatnonzero(np.isin(lists.user, tested[whose])))

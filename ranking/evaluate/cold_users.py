@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from knowledge.base import Action, Polarity
 from knowledge.scenario import load_scenario
 from ranking.collaborative import RANK
 from ranking.columns import Columns, set_anchors, set_collaborative
@@ -22,14 +21,13 @@ from ranking.evaluate.robust_views import View
 from ranking.fold import HISTORY, RING, Fold, FoldMaterial, fold_users
 from ranking.head import EXPERIENCED, MatchingHead
 from ranking.head import HISTORY as HISTORY_MASK
-from ranking.inputs import Samples, Space, build_samples
+from ranking.inputs import Samples, Space, build_samples, index_of, side_of
 from ranking.ring import Ring, rings
 from ranking.shape import RankerShape
 from ranking.sources import Sources
 from ranking.variants import VARIANTS
 
 CUTS = (0, 1, 3, 5, 10)  # events that the ranker sees
-_SIDES = {Polarity.LIKED: 1, Polarity.NEUTRAL: 0, Polarity.DISLIKED: -1}
 GROUPS = tuple(VARIANTS["ours"].groups)  # those of every variant that is compared
 
 
@@ -69,7 +67,7 @@ def fitted_head(material: FoldMaterial, sources: Sources, fold: Fold) -> tuple[M
     head = MatchingHead(shape)
     set_anchors(head, sources, training, vocabulary, material.item_vec)
     set_collaborative(head, sources, training, vocabulary, material.item_vec)
-    return head, torch.tensor([0, *(vocabulary.get(item, 1) for item in sources.data.items)], dtype=torch.int32)
+    return head, index_of(sources.data.items, vocabulary)
 
 
 def cut(samples: Samples, sources: Sources, events: int) -> Samples:
@@ -79,7 +77,7 @@ def cut(samples: Samples, sources: Sources, events: int) -> Samples:
     parts = []
     for user in samples.users:
         first = by_user[user][:events]
-        sides = [_SIDES[scenario.outcome(Action.RATE, rating.value).polarity] for rating in first]
+        sides = [side_of(scenario, rating) for rating in first]
         parts.append(rings(first, sides, rows, [len(first)], RING))
     each = Ring.joined(parts)
     ring = Ring(each.item[samples.user], each.value[samples.user], each.side[samples.user])

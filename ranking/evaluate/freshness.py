@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from knowledge.base import Action, Polarity
 from knowledge.scenario import load_scenario
-from ranking.datasets.movielens import MovieLens, Rating
+from ranking.datasets.movielens import MovieLens
 from ranking.evaluate.metrics import Floats, Numbers
 from ranking.fold import fold_users
+from ranking.inputs import side_of
 from ranking.sources import Sources
 from ranking.split import UserSplit
 
@@ -117,7 +117,7 @@ def readable(records: Sequence[int], times: Sequence[float], position: int, dela
 
 def freshness_table(sources: Sources, ways: Sequence[Way] = WAYS) -> Table:
     """All samples of the measured users in all `ways`."""
-    by_user, store = sources.data.by_user(), sources.store
+    by_user, store, scenario = sources.data.by_user(), sources.store, load_scenario("films")
     users = tuple(user for user in freshness_split(sources.data).test if store.is_refreshed(user))
     user: list[int] = []
     position: list[int] = []
@@ -133,7 +133,7 @@ def freshness_table(sources: Sources, ways: Sequence[Way] = WAYS) -> Table:
             user.append(number)
             position.append(place)
             elapsed.append(place - records[0])
-            label.append(float(side_of(ratings[place]) > 0))
+            label.append(float(side_of(scenario, ratings[place]) > 0))
             for way in ways:
                 row = _shown(way, number, place, records, times)
                 places[way.name].append(rows.setdefault(row, len(rows)))
@@ -155,12 +155,6 @@ def bin_of(elapsed: Numbers | int) -> Numbers:
     """Number of the bin of each sample, by the events between the snapshot and it."""
     found: Numbers = np.searchsorted([low for low, _ in BINS], elapsed, side="right") - 1
     return found
-
-
-def side_of(rating: Rating) -> int:
-    """1 liked, 0 neutral, -1 disliked."""
-    polarity = load_scenario("films").outcome(Action.RATE, rating.value).polarity
-    return {Polarity.LIKED: 1, Polarity.NEUTRAL: 0, Polarity.DISLIKED: -1}[polarity]
 
 
 def _shown(way: Way, user: int, position: int, records: Sequence[int], times: Sequence[float]) -> Shown:

@@ -14,13 +14,14 @@ import torch
 
 from encoders.expected import expected
 from knowledge.base import TerminalError
+from knowledge.scenario import load_scenario
 from ranking.collaborative import RANK
 from ranking.columns import Columns, fill, set_anchors, set_collaborative
-from ranking.evaluate.freshness import Table, freshness_split, freshness_table, side_of
+from ranking.evaluate.freshness import Table, freshness_split, freshness_table
 from ranking.fold import HISTORY, RING, Fold, FoldMaterial, fold_users
 from ranking.fold import build_fold as build_design
 from ranking.head import MatchingHead
-from ranking.inputs import Floats, Samples
+from ranking.inputs import Floats, Samples, index_of, side_of
 from ranking.ring import Ring, rings
 from ranking.shape import RankerShape
 from ranking.sources import Sources
@@ -49,7 +50,7 @@ def extended(material: FoldMaterial, sources: Sources, table: Table) -> FoldMate
     split, training = freshness_split(sources.data), fold_users(sources.data, "design").train
     samples, space = shown_samples(sources, table), material.item_vec
     vocabulary = sources.vocabulary(training)
-    index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
+    index = index_of(samples.items, vocabulary)
     groups = tuple(VARIANTS[VARIANT].groups)
     anchors = len(sources.store.catalogue.anchors)
     shape = RankerShape(
@@ -87,7 +88,7 @@ def shown_samples(sources: Sources, table: Table) -> Samples:
 
     `build_samples` cannot be used: it takes frozen records alone, and the history that follows.
     """
-    by_user, items = sources.data.by_user(), tuple(sources.data.items)
+    by_user, items, scenario = sources.data.by_user(), tuple(sources.data.items), load_scenario("films")
     place_of = {item: row for row, item in enumerate(items, start=1)}
     width = len(items) + 1
     hot = {item: _one_hot(row, width) for item, row in place_of.items()}
@@ -102,7 +103,7 @@ def shown_samples(sources: Sources, table: Table) -> Samples:
     for number, rows in groupby(table.rows, key=lambda row: row.user):
         own, user = list(rows), table.users[number]
         ratings = by_user[user]
-        sides = [side_of(rating) for rating in ratings]
+        sides = [side_of(scenario, rating) for rating in ratings]
         records = {record.source_rev: record.expectations for record in sources.store.refreshes(user)}
         ring_parts.append(rings(ratings, sides, place_of, [row.seen for row in own], RING))
         for row in own:

@@ -17,7 +17,7 @@ from ranking.evaluate.store import put, take
 from ranking.evaluate.version import code_version, data_version
 from ranking.fold import HISTORY, fold_users
 from ranking.head import MatchingHead, widths
-from ranking.inputs import Samples, Space
+from ranking.inputs import Samples, Space, index_of
 from ranking.shape import RankerShape
 from ranking.sources import Sources, encode_texts, item_space
 
@@ -49,7 +49,7 @@ def lists_of_users(samples: Samples, lists: Lists, users: Sequence[str]) -> Numb
 def _columns(sources: Sources, encodings: Path, fold: int, samples: Samples, lists: Lists) -> dict[str, Tensor]:
     split = fold_users(sources.data, fold)
     vocabulary = sources.vocabulary(split.train)
-    index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
+    index = index_of(samples.items, vocabulary)
     space = item_space(encode_texts(sources, samples.users, encodings).items, DIM)
     shape = RankerShape(
         len(vocabulary) + 2,

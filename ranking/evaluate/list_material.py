@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ranking.evaluate.base_order import base_scores
@@ -14,6 +13,7 @@ from ranking.evaluate.list_inputs import all_samples, item_counts, list_ids, lis
 from ranking.evaluate.lists import Kind, Lists
 from ranking.evaluate.metrics import Floats, Numbers
 from ranking.fold import fold_users
+from ranking.inputs import index_of
 from ranking.sources import Sources
 
 
@@ -40,7 +40,7 @@ def build_list_material(data: Path, encodings: Path, cache: Path, fold: int, kin
     lists = lists_of(sources, samples, kind)
     split = fold_users(sources.data, fold)
     vocabulary = sources.vocabulary(split.train)
-    index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
+    index = index_of(samples.items, vocabulary)
     return ListMaterial(
         lists,
         list_ids(samples, lists, index),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 Split = int | str  # number of a fold, or "design", "time"
 
 BACKBONES = ("din", "dien", "deepfm", "xdeepfm", "dcn", "dcnv2", "autoint", "fibinet", "fignn")
+FOLDS, SEEDS = 5, 2  # of the headline; a comparison of fewer is provisional
 HEADLINE = ("plain", "strong", "no_user_llm", "ours", "title_text")
 SPLITS = ("design", "time")  # beside the numbered folds
 HEAD_ONLY = ("logistic", "trees")  # what stands in a backbone's place for the variant of the same name
@@ -54,8 +55,8 @@ class Wanted:
 
     backbones: Sequence[str] = BACKBONES
     variants: Sequence[str] = HEADLINE
-    folds: int = 5
-    seeds: int = 2
+    folds: int = FOLDS
+    seeds: int = SEEDS
     splits: Sequence[str] = ()  # of `SPLITS`; on `deeper` backbones
     deeper: Sequence[str] = DEEPER
     page_blind: bool = True  # every variant a second time, page-blind, on `deeper` backbones

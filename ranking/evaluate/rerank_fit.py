@@ -1,13 +1,13 @@
 """Training of one reranker on lists: ids learn faster, weights are averaged, the validation users' NDCG@7 stops."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ranking.averaging import Averaged
 from ranking.backbones.parts import FieldEmbedding
 from ranking.evaluate.list_material import ListMaterial
 from ranking.evaluate.lists import list_metrics
@@ -101,11 +101,11 @@ def _fit(fitting: _Fitting, options: ListOptions, seed: int) -> int:
     fast, slow = ([w for w in weights if (id(w) in tables) == wanted] for wanted in (True, False))
     groups = [{"params": fast, "lr": options.rate * options.embedding_rate}, {"params": slow, "lr": options.rate}]
     optimizer = torch.optim.AdamW(groups, weight_decay=options.decay, fused=True)
-    averaged = [weight.detach().clone() for weight in weights]
+    averaged = Averaged(weights, options.average)
     train = material.train[material.lists.label[material.train].any(1)]
     liked = material.lists.label[material.valid]
     listed = torch.ones(options.batch, liked.shape[1], dtype=torch.bool)
-    best, best_epoch, kept, steps = -1.0, -1, copy.deepcopy(network.state_dict()), 0
+    best, best_epoch, kept = -1.0, -1, copy.deepcopy(network.state_dict())
     for epoch in range(EPOCHS):
         network.train()
         for numbers in torch.split(torch.from_numpy(draw.permutation(train)), options.batch):
@@ -113,22 +113,12 @@ def _fit(fitting: _Fitting, options: ListOptions, seed: int) -> int:
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call] # torch's own
             optimizer.step()
-            # Slow at first, when the average would else be mostly the initial weights.
-            share = 1 - min(options.average, (steps + 1) / (steps + 10))
-            for weight, average in zip(weights, averaged, strict=True):
-                average.lerp_(weight.detach(), share)
-            steps += 1
-        _swap(weights, averaged)
-        gain = float(np.nanmean(list_metrics(liked, fitting.predict(material.valid))[1]))
-        if gain > best:
-            best, best_epoch, kept = gain, epoch, copy.deepcopy(network.state_dict())
-        elif epoch - best_epoch >= options.patience:
+            averaged.step()
+        with averaged.shown():
+            gain = float(np.nanmean(list_metrics(liked, fitting.predict(material.valid))[1]))
+            if gain > best:
+                best, best_epoch, kept = gain, epoch, copy.deepcopy(network.state_dict())
+        if epoch - best_epoch >= max(options.patience, 1):
             break
-        _swap(weights, averaged)
     network.load_state_dict(kept)
     return best_epoch + 1
-
-
-def _swap(weights: Sequence[Tensor], averaged: Sequence[Tensor]) -> None:
-    for weight, average in zip(weights, averaged, strict=True):
-        weight.data, average.data = average.data, weight.data

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ranking.evaluate.holm import holm
-from ranking.evaluate.plan import HEADLINE
+from ranking.evaluate.plan import FOLDS, HEADLINE, SEEDS
 from ranking.evaluate.summary import Scores
 
 # (compared with, metric, smallest relative gain)
@@ -16,7 +16,6 @@ TARGETS = (
     ("no_user_llm", "gauc", 0.01),
 )
 ERROR = 0.05
-FOLDS, SEEDS = 5, 2  # of the protocol
 Table = Mapping[str, Mapping[str, Scores]]  # backbone -> variant
 
 

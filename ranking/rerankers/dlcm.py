@@ -8,6 +8,7 @@
 import torch
 from torch import Tensor, nn
 
+from ranking.backbones.parts import Dropout
 from ranking.rerankers.parts import ListInput, finish
 from ranking.shape import RankerShape
 
@@ -23,7 +24,7 @@ class Dlcm(nn.Module):
         self.input = ListInput(shape, fields)
         width, state = 2 * shape.embedding, 2 * shape.embedding
         self.widen = nn.Sequential(
-            nn.Linear(self.input.size, width), nn.ELU(), nn.Dropout(shape.dropout), nn.Linear(width, width), nn.ELU()
+            nn.Linear(self.input.size, width), nn.ELU(), Dropout(shape.dropout), nn.Linear(width, width), nn.ELU()
         )
         self.gru = nn.GRU(width + self.input.size, state, batch_first=True)
         self.context = nn.Linear(state, state * _DEPTH)

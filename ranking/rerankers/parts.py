@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from ranking.backbones.parts import READS as BACKBONE_READS
-from ranking.backbones.parts import FieldEmbedding
+from ranking.backbones.parts import Dropout, FieldEmbedding
 from ranking.shape import RankerShape
 
 # Every reranker reads these tensors of the batch, and nothing else beside `fields`.
@@ -81,9 +81,9 @@ class AttentionBlock(nn.Module):
         super().__init__()
         self.attention = MultiHead(width, heads)
         self.norm = nn.LayerNorm(width)
-        self.rows = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, width))
+        self.rows = nn.Sequential(nn.Linear(width, width), nn.ReLU(), Dropout(dropout), nn.Linear(width, width))
         self.rows_norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, asking: Tensor, asked: Tensor, shown: Tensor | None) -> Tensor:
         """f32[B, n, width]; arguments as for `MultiHead`."""

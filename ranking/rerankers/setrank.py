@@ -8,6 +8,7 @@ row-wise network, each with its input added and normalised; then a row-wise netw
 import torch
 from torch import Tensor, nn
 
+from ranking.backbones.parts import Dropout
 from ranking.rerankers.parts import POSITIONS, AttentionBlock, ListInput, finish
 from ranking.shape import RankerShape
 
@@ -44,7 +45,7 @@ class SetRank(nn.Module):
         self.ordinal = nn.Embedding(POSITIONS, width)
         nn.init.normal_(self.ordinal.weight, std=0.01)
         self.blocks = nn.ModuleList(Imsab(width, shape.dropout) for _ in range(_BLOCKS))
-        self.out = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(shape.dropout), nn.Linear(width, 1))
+        self.out = nn.Sequential(nn.Linear(width, width), nn.ReLU(), Dropout(shape.dropout), nn.Linear(width, 1))
 
     def forward(self, batch: dict[str, Tensor], fields: Tensor | None) -> Tensor:
         """Scores f32[B, L]; `fields` f32[B, L, width of the fields]."""

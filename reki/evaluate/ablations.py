@@ -38,18 +38,18 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     folds, seeds = (1, 1) if chosen.quick else (chosen.folds, chosen.seeds)
     rows = chosen_rows(listed(chosen.only))
     ablations = Ablations(chosen.dataset, where, rows, backbones, folds, seeds, listed(chosen.reuse))
-    with only_one(chosen.out):
+    with only_one(where.out):
         cpus = processes(chosen.workers)
         left = sum(seconds_left(runs.pending(), runs.seen(), cpus) for runs in ablations.runs)
         print(f"{len(rows)} rows on {', '.join(backbones)}: about {duration(left)} in all", flush=True)
         code = train_all(ablations.runs, chosen.workers, train)
         if code != 130 and write:
-            nothing_yet(ablations.runs, chosen.out)
+            nothing_yet(ablations.runs, where.out)
             table, missing = ablations.scores()
             users = ablations.users(tuple(load(where.data).by_user()))
             used = code_versions(ablations.runs)
             report = AblationReport(chosen.dataset, folds, seeds, commit(), table, users, missing, used)
             print(report.markdown())
-            for path in mark_quick(write_files(chosen.out, report.files()), chosen.quick):
+            for path in mark_quick(write_files(where.out, report.files()), chosen.quick):
                 print(path)
     return code

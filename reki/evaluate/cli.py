@@ -1,4 +1,4 @@
-"""The commands `reki evaluate ctr|rerank|freshness|publish`."""
+"""The commands `reki evaluate ctr|rerank|freshness|robust|ablations|contamination|publish`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,17 @@ Out = Annotated[Path, typer.Option(help="Folder of results and report; run again
 Reuse = Annotated[str, typer.Option(help="Code versions whose results may stand in for this one's, with commas.")]
 Only = Annotated[bool, typer.Option("--report", help="Train nothing: report what is there.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what is to be trained and how long it takes, and stop.")]
-Quick = Annotated[bool, typer.Option("--quick", help="A few users, one fold, one seed: does it run? Proves nothing.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A few users, one fold and seed, in OUT/quick: does it run?")]
+
+
+def _does(report: bool, plan: bool) -> tuple[bool, bool]:
+    """Whether to train, and whether to write a report."""
+    return not (report or plan), not plan
+
+
+def _end(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()
@@ -46,9 +56,7 @@ def ctr(
     chosen = command.Chosen(
         dataset, backbones, variants, folds, seeds, splits, deeper, page_blind, workers, out, reuse, quick
     )
-    code = command.run(chosen, train=not (report or plan), write=not plan)
-    if code:
-        raise typer.Exit(code)
+    _end(command.run(chosen, *_does(report, plan)))
 
 
 @app.command()
@@ -73,9 +81,7 @@ def rerank(
 
     uniform = command.Uniform(uniform_variants, uniform_seeds)
     chosen = command.Chosen(dataset, backbones, variants, folds, seeds, kinds, uniform, workers, out, reuse, quick)
-    code = command.run(chosen, train=not (report or plan), write=not plan)
-    if code:
-        raise typer.Exit(code)
+    _end(command.run(chosen, *_does(report, plan)))
 
 
 @app.command()
@@ -91,9 +97,7 @@ def freshness(
     from reki.evaluate import freshness as command
 
     chosen = command.Chosen(backbones, seeds, workers, out)
-    code = command.run(chosen, train=not (report or plan), write=not plan)
-    if code:
-        raise typer.Exit(code)
+    _end(command.run(chosen, *_does(report, plan)))
 
 
 @app.command()
@@ -112,9 +116,7 @@ def robust(
     from reki.evaluate import robust as command
 
     chosen = command.Chosen(dataset, backbones, folds, seeds, workers, out, quick)
-    code = command.run(chosen, train=not (report or plan), write=not plan)
-    if code:
-        raise typer.Exit(code)
+    _end(command.run(chosen, *_does(report, plan)))
 
 
 @app.command()
@@ -144,9 +146,7 @@ def ablations(
     from reki.evaluate import ablations as command
 
     chosen = command.Chosen(dataset, only, backbones, folds, seeds, workers, out, reuse, quick)
-    code = command.run(chosen, train=not (report or plan), write=not plan)
-    if code:
-        raise typer.Exit(code)
+    _end(command.run(chosen, *_does(report, plan)))
 
 
 @app.command()

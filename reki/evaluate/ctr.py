@@ -6,7 +6,7 @@ from pathlib import Path
 from ranking.evaluate.ctr import Evaluation
 from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Wanted
 from ranking.evaluate.store import only_one
-from reki.evaluate.options import known, listed
+from reki.evaluate.options import every, known, listed
 from reki.evaluate.places import commit, mark_quick, places
 from reki.evaluate.training import train_all
 
@@ -40,7 +40,7 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     wanted = _wanted(chosen)
     where = places(chosen.dataset, chosen.out, chosen.quick)
     evaluation = Evaluation(chosen.dataset, where, wanted, reuse=listed(chosen.reuse))
-    with only_one(chosen.out):
+    with only_one(where.out):
         code = train_all([evaluation.runs], chosen.workers, train)
         if code != 130 and write:
             report = evaluation.report(commit())
@@ -51,14 +51,14 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
 
 
 def _wanted(chosen: Chosen) -> Wanted:
-    every = {"headline": HEADLINE, "all": (*HEADLINE, *OTHERS)}
-    said = [name for part in listed(chosen.variants) for name in every.get(part, (part,))]
+    groups = {"headline": HEADLINE, "all": (*HEADLINE, *OTHERS)}
+    said = [name for part in listed(chosen.variants) for name in groups.get(part, (part,))]
     variants = known("variant", ",".join(said), (*HEADLINE, *OTHERS))
     if chosen.quick:
-        backbones = known("backbone", "din" if chosen.backbones == "all" else chosen.backbones, BACKBONES)
+        backbones = ("din",) if chosen.backbones == "all" else known("backbone", chosen.backbones, BACKBONES)
         return Wanted(backbones, variants, folds=1, seeds=1, deeper=backbones, page_blind=False)
     return Wanted(
-        BACKBONES if chosen.backbones == "all" else known("backbone", chosen.backbones, BACKBONES),
+        every("backbone", chosen.backbones, BACKBONES),
         variants,
         chosen.folds,
         chosen.seeds,

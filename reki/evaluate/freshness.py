@@ -14,7 +14,7 @@ from ranking.evaluate.plan import BACKBONES, Group, Job
 from ranking.evaluate.runs import Runs
 from ranking.evaluate.store import only_one
 from ranking.sources import Sources
-from reki.evaluate.options import known
+from reki.evaluate.options import every
 from reki.evaluate.places import commit, places
 from reki.evaluate.training import train_all
 
@@ -34,7 +34,7 @@ class Chosen:
 
 def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
-    backbones = known("backbone", ",".join(BACKBONES) if chosen.backbones == "all" else chosen.backbones, BACKBONES)
+    backbones = every("backbone", chosen.backbones, BACKBONES)
     jobs = [Job(Group("design"), seed, name, VARIANT) for name in backbones for seed in range(chosen.seeds)]
     where = places(DATASET, chosen.out, quick=False)
     # A name of its own: the numbers of its samples are those of the table's rows.

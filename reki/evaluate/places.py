@@ -22,8 +22,10 @@ def places(dataset: str, out: Path, quick: bool) -> Places:
     folder = cache_dir() / DATASETS[dataset]
     if not folder.is_dir():
         raise TerminalError("no_data", f"{folder} is missing: `sh scripts/setup` fetches it")
-    data = _few_users(folder, out / "quick-data" / folder.name) if quick else folder
-    cache = out / "quick-folds" if quick else cache_dir() / "folds"
+    # A folder of its own in `out`: a quick report must not take the place of a real one.
+    out = out / "quick" if quick else out
+    data = _few_users(folder, out / "data" / folder.name) if quick else folder
+    cache = out / "folds" if quick else cache_dir() / "folds"
     return Places(data, load_settings().encoders.encodings_dir, cache, out)
 
 

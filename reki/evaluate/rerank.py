@@ -8,7 +8,7 @@ from ranking.evaluate.lists import KINDS
 from ranking.evaluate.rerank import RERANKERS, VARIANTS, RerankEvaluation, WantedLists
 from ranking.evaluate.rerank_report import RerankReport
 from ranking.evaluate.store import only_one
-from reki.evaluate.options import known, listed
+from reki.evaluate.options import every, known, listed
 from reki.evaluate.places import commit, mark_quick, nothing_yet, places
 from reki.evaluate.training import train_all
 
@@ -40,8 +40,8 @@ class Chosen:
 
 def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
-    rerankers = RERANKERS if chosen.backbones == "all" else known("reranker", chosen.backbones, RERANKERS)
-    variants = VARIANTS if chosen.variants == "all" else known("variant", chosen.variants, VARIANTS)
+    rerankers = every("reranker", chosen.backbones, RERANKERS)
+    variants = every("variant", chosen.variants, VARIANTS)
     named = known("kind of lists", chosen.kinds, KINDS)
     kinds = [kind for kind in KINDS if kind in named]
     uniform = known("variant", chosen.uniform.variants, VARIANTS)
@@ -50,13 +50,13 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
         wanted = WantedLists(rerankers[:1], ("plain", "ours"), 1, 1)
     where = places(chosen.dataset, chosen.out, chosen.quick)
     evaluation = RerankEvaluation(chosen.dataset, where, wanted, reuse=listed(chosen.reuse))
-    with only_one(chosen.out):
+    with only_one(where.out):
         code = train_all(list(evaluation.runs.values()), chosen.workers, train)
         if code != 130 and write:
-            nothing_yet(list(evaluation.runs.values()), chosen.out)
+            nothing_yet(list(evaluation.runs.values()), where.out)
             tables, missing = evaluation.tables()
             report = RerankReport(chosen.dataset, wanted, commit(), tables, missing)
             print(report.markdown())
-            for path in mark_quick(write_files(chosen.out, report.files()), chosen.quick):
+            for path in mark_quick(write_files(where.out, report.files()), chosen.quick):
                 print(path)
     return code

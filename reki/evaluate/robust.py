@@ -31,13 +31,14 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     wanted = WantedRobust(every("backbone", chosen.backbones, BACKBONES), chosen.folds, chosen.seeds)
     if chosen.quick:
         wanted = WantedRobust(wanted.backbones[:1], 1, 1)
-    robust = Robustness(chosen.dataset, places(chosen.dataset, chosen.out, chosen.quick), wanted)
-    with only_one(chosen.out):
+    where = places(chosen.dataset, chosen.out, chosen.quick)
+    robust = Robustness(chosen.dataset, where, wanted)
+    with only_one(where.out):
         code = train_all([robust.runs], chosen.workers, train)
         if code != 130 and write:
-            nothing_yet([robust.runs], chosen.out)
+            nothing_yet([robust.runs], where.out)
             made = files(robust, commit())
             print(made["robust.md"])
-            for path in mark_quick(write_files(chosen.out, made), chosen.quick):
+            for path in mark_quick(write_files(where.out, made), chosen.quick):
                 print(path)
     return code

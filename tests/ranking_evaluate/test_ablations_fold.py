@@ -84,14 +84,14 @@ def test_the_command_is_resumed_and_reports(quick_out):
         return done.output
 
     run()
-    page = json.loads((quick_out / "ablations.json").read_text())
+    page = json.loads((quick_out / "quick" / "ablations.json").read_text())
     assert set(page["backbones"]["din"]) == {"ours", *ROWS.split(",")}
     assert page["missing"] == []
     assert np.isfinite(page["backbones"]["din"]["no_genre"]["minus"]["ours"]["gauc"]).all()
-    lost = next(quick_out.glob("ml-100k-*/*/0-s0-din-no_genre.npz"))
+    lost = next((quick_out / "quick").glob("ml-100k-*/*/0-s0-din-no_genre.npz"))
     lost.unlink()
     assert "no_genre" not in run("--report").split("## Ablations")[1]
     again = run()
     assert "1/1 0-s0-din-no_genre" in again
-    repeated = json.loads((quick_out / "ablations.json").read_text())["backbones"]["din"]["no_genre"]
+    repeated = json.loads((quick_out / "quick" / "ablations.json").read_text())["backbones"]["din"]["no_genre"]
     assert repeated["by_fold_seed"] == page["backbones"]["din"]["no_genre"]["by_fold_seed"]  # repeatable

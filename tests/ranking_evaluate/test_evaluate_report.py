@@ -224,7 +224,7 @@ def test_every_variant_can_be_asked_for():
 def test_the_quick_evaluation_runs_from_data_to_report(quick_out):
     done = CliRunner().invoke(app, ["evaluate", "ctr", "--quick", "--workers", "1", "--out", str(quick_out)])
     assert done.exit_code == 0, done.output
-    page = json.loads((quick_out / "ctr.json").read_text())
+    page = json.loads((quick_out / "quick" / "ctr.json").read_text())
     assert set(page["backbones"]["din"]) == set(AUC)
     again = CliRunner().invoke(app, ["evaluate", "ctr", "--quick", "--out", str(quick_out), "--plan"])
     assert "5 there already, 0 to train" in again.output

@@ -87,6 +87,6 @@ def test_a_target_that_nothing_was_trained_for_is_not_called_met():
 def test_the_quick_reranking_runs_from_data_to_report(quick_out):
     done = CliRunner().invoke(app, ["evaluate", "rerank", "--quick", "--workers", "1", "--out", str(quick_out)])
     assert done.exit_code == 0, done.output
-    page = json.loads((quick_out / "rerank.json").read_text())
+    page = json.loads((quick_out / "quick" / "rerank.json").read_text())
     for found in (page, page["uniform"]):
         assert set(found["backbones"]["dlcm"]) == {"initial", "popularity", "plain", "ours"}

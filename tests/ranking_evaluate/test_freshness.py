@@ -23,7 +23,7 @@ from ranking.evaluate.freshness_report import files, numbers
 from ranking.evaluate.metrics import gauc
 from ranking.fold import HISTORY, RING, fold_users
 from ranking.head import MatchingHead
-from ranking.inputs import build_samples
+from ranking.inputs import build_samples, index_of
 from ranking.shape import RankerShape
 from ranking.sources import Sources
 from ranking.variants import VARIANTS
@@ -85,7 +85,7 @@ def _columns(sources):
     space = torch.nn.functional.normalize(torch.randn(ITEMS + 1, 9, 16), dim=-1)
     space[0] = 0
     vocabulary = sources.vocabulary(training)
-    index = torch.tensor([0, *(vocabulary.get(item, 1) for item in samples.items)], dtype=torch.int32)
+    index = index_of(samples.items, vocabulary)
     head = MatchingHead(RankerShape(len(vocabulary) + 2, anchors=len(ANCHORS), groups=GROUPS, collaborative=RANK))
     set_anchors(head, sources, training, vocabulary, space)
     set_collaborative(head, sources, training, vocabulary, space)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from ranking.backbones.parts import Dropout
 from ranking.evaluate import rerank_fit
 from ranking.evaluate.list_material import ListMaterial
 from ranking.evaluate.lists import LENGTH, Lists, list_metrics
 from ranking.evaluate.rerank_fit import ListOptions, train_lists
-from ranking.evaluate.rerank_network import QuickDropout
 
 ITEMS = 20
 
@@ -75,7 +75,7 @@ def test_training_ends_some_epochs_after_the_best_one(material, monkeypatch):
 
 def test_quick_dropout_hides_its_share_and_keeps_the_mean():
     torch.manual_seed(0)
-    dropout, values = QuickDropout(0.3), torch.ones(200, 500)
+    dropout, values = Dropout(0.3), torch.ones(200, 500)
     hidden = dropout(values)
     assert float((hidden == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
     assert float(hidden.mean()) == pytest.approx(1.0, abs=0.01)

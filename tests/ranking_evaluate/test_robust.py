@@ -126,6 +126,6 @@ def test_a_quick_evaluation_runs_from_end_to_end_and_goes_on(quick_out):
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert "14/14" in done.output
-    assert json.loads((quick_out / "robust.json").read_text())["missing_runs"] == []
+    assert json.loads((quick_out / "quick" / "robust.json").read_text())["missing_runs"] == []
     again = CliRunner().invoke(app, [*command, "--plan"])
     assert "14 there already, 0 to train" in again.output

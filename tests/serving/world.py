@@ -41,8 +41,11 @@ class FakeRelease:
     anchors: tuple[str, ...] = tuple(ITEMS[: schema.ANCHORS])
 
 
-def drawn_release(folder, vocabulary, **changes):
-    """A release with drawn weights, large enough that every input moves the score; costs what a trained one costs."""
+def drawn_release(folder, vocabulary, shape=None, **changes):
+    """A release with drawn weights, large enough that every input moves the score; costs what a trained one costs.
+
+    `shape` is that of its ranker, by default the first releases'; `changes` are fields of `About`.
+    """
     import torch
 
     from encoders.hein import Hein, HeinShape
@@ -50,7 +53,7 @@ def drawn_release(folder, vocabulary, **changes):
     from ranking.release import About, write_release
     from ranking.shape import RankerShape
 
-    shape, hein = RankerShape(vocabulary=2 + len(vocabulary)), HeinShape()
+    shape, hein = shape or RankerShape(vocabulary=2 + len(vocabulary)), HeinShape()
     torch.manual_seed(3)
     ranker = Ranker(shape)
     with torch.no_grad():
