@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from knowledge.base import TerminalError
+from reki.evaluate.said import either, fixed, narrowed, said, within
+
 app = typer.Typer(help="Compare recommenders on a data set, and write the report.", no_args_is_help=True)
 
 Dataset = Annotated[str, typer.Option(help="Name of the data set.")]
@@ -17,10 +20,12 @@ Reuse = Annotated[str, typer.Option(help="Code versions whose results may stand 
 Only = Annotated[bool, typer.Option("--report", help="Train nothing: report what is there.")]
 Plan = Annotated[bool, typer.Option("--plan", help="Say what is to be trained and how long it takes, and stop.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A few users, one fold and seed, in OUT/quick: does it run?")]
+_ONE = {"folds": 1, "seeds": 1}  # what a quick run takes
 
 
 def _does(report: bool, plan: bool) -> tuple[bool, bool]:
     """Whether to train, and whether to write a report."""
+    either(report=report, plan=plan)
     return not (report or plan), not plan
 
 
@@ -31,6 +36,7 @@ def _end(code: int) -> None:
 
 @app.command()
 def ctr(
+    context: typer.Context,
     out: Out,
     dataset: Dataset = "ml-100k",
     backbones: Backbones = "all",
@@ -53,6 +59,10 @@ def ctr(
     """Train and compare click-through models: JSON, Markdown and plots in OUT. Resumable; Ctrl-C loses nothing."""
     from reki.evaluate import ctr as command
 
+    if quick:
+        fixed(context, {**_ONE, "splits": "none", "deeper": "as --backbones", "page_blind": False})
+        backbones = narrowed(context, "backbones", "din")
+    within(context, "deeper", backbones, "backbones")
     chosen = command.Chosen(
         dataset, backbones, variants, folds, seeds, splits, deeper, page_blind, workers, out, reuse, quick
     )
@@ -61,6 +71,7 @@ def ctr(
 
 @app.command()
 def rerank(
+    context: typer.Context,
     out: Out,
     dataset: Dataset = "ml-100k",
     backbones: Annotated[str, typer.Option(help="Rerankers: all, or names with commas between.")] = "all",
@@ -79,6 +90,12 @@ def rerank(
     """Train and compare rerankers on lists of ten: JSON, Markdown and plots in OUT. Resumable."""
     from reki.evaluate import rerank as command
 
+    if quick:
+        fixed(context, {**_ONE, "uniform_seeds": 1})
+        backbones, variants = narrowed(context, "backbones", "dlcm"), narrowed(context, "variants", "plain,ours")
+    within(context, "uniform_variants", variants, "variants")
+    if said(context, "uniform_seeds") and uniform_seeds > seeds:
+        raise TerminalError("bad_option", f"--uniform-seeds {uniform_seeds}: there are {seeds} --seeds to choose from")
     uniform = command.Uniform(uniform_variants, uniform_seeds)
     chosen = command.Chosen(dataset, backbones, variants, folds, seeds, kinds, uniform, workers, out, reuse, quick)
     _end(command.run(chosen, *_does(report, plan)))
@@ -102,6 +119,7 @@ def freshness(
 
 @app.command()
 def robust(
+    context: typer.Context,
     out: Out,
     dataset: Dataset = "ml-100k",
     backbones: Backbones = "din,dcnv2",
@@ -115,6 +133,9 @@ def robust(
     """Masked parts, users with few events, items that nobody rated: what is left of each variant. Resumable."""
     from reki.evaluate import robust as command
 
+    if quick:
+        fixed(context, _ONE)
+        backbones = narrowed(context, "backbones", "din")
     chosen = command.Chosen(dataset, backbones, folds, seeds, workers, out, quick)
     _end(command.run(chosen, *_does(report, plan)))
 
@@ -130,6 +151,7 @@ def contamination(out: Out, dataset: Dataset = "ml-100k") -> None:
 
 @app.command()
 def ablations(
+    context: typer.Context,
     out: Out,
     dataset: Dataset = "ml-100k",
     only: Annotated[str, typer.Option(help="Rows or sections with commas between; empty = all.")] = "",
@@ -145,6 +167,8 @@ def ablations(
     """Leave out or change one part of `ours` at a time: tables and plots in OUT. Resumable."""
     from reki.evaluate import ablations as command
 
+    if quick:
+        fixed(context, _ONE)
     chosen = command.Chosen(dataset, only, backbones, folds, seeds, workers, out, reuse, quick)
     _end(command.run(chosen, *_does(report, plan)))
 

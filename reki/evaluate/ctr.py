@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from knowledge.base import TerminalError
 from ranking.evaluate.ctr import Evaluation
 from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Wanted
 from ranking.evaluate.store import only_one
@@ -40,6 +41,10 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     wanted = _wanted(chosen)
     where = places(chosen.dataset, chosen.out, chosen.quick)
     evaluation = Evaluation(chosen.dataset, where, wanted, reuse=listed(chosen.reuse))
+    idle = [name for name in wanted.variants if all(job.variant != name for job in evaluation.runs.jobs)]
+    if idle:
+        where_else = "beside the headline, and without folds, only the backbones of --deeper run"
+        raise TerminalError("bad_option", f"nothing would be trained for {', '.join(idle)}: {where_else}")
     with only_one(where.out):
         code = train_all([evaluation.runs], chosen.workers, train)
         if code != 130 and write:
@@ -55,7 +60,7 @@ def _wanted(chosen: Chosen) -> Wanted:
     said = [name for part in listed(chosen.variants) for name in groups.get(part, (part,))]
     variants = known("variant", ",".join(said), (*HEADLINE, *OTHERS))
     if chosen.quick:
-        backbones = ("din",) if chosen.backbones == "all" else known("backbone", chosen.backbones, BACKBONES)
+        backbones = every("backbone", chosen.backbones, BACKBONES)
         return Wanted(backbones, variants, folds=1, seeds=1, deeper=backbones, page_blind=False)
     return Wanted(
         every("backbone", chosen.backbones, BACKBONES),

@@ -45,9 +45,8 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     named = known("kind of lists", chosen.kinds, KINDS)
     kinds = [kind for kind in KINDS if kind in named]
     uniform = known("variant", chosen.uniform.variants, VARIANTS)
-    wanted = WantedLists(rerankers, variants, chosen.folds, chosen.seeds, kinds, uniform, chosen.uniform.seeds)
-    if chosen.quick:
-        wanted = WantedLists(rerankers[:1], ("plain", "ours"), 1, 1)
+    folds, seeds = (1, 1) if chosen.quick else (chosen.folds, chosen.seeds)
+    wanted = WantedLists(rerankers, variants, folds, seeds, kinds, uniform, chosen.uniform.seeds)
     where = places(chosen.dataset, chosen.out, chosen.quick)
     evaluation = RerankEvaluation(chosen.dataset, where, wanted, reuse=listed(chosen.reuse))
     with only_one(where.out):

@@ -28,9 +28,8 @@ class Chosen:
 
 def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
-    wanted = WantedRobust(every("backbone", chosen.backbones, BACKBONES), chosen.folds, chosen.seeds)
-    if chosen.quick:
-        wanted = WantedRobust(wanted.backbones[:1], 1, 1)
+    folds, seeds = (1, 1) if chosen.quick else (chosen.folds, chosen.seeds)
+    wanted = WantedRobust(every("backbone", chosen.backbones, BACKBONES), folds, seeds)
     where = places(chosen.dataset, chosen.out, chosen.quick)
     robust = Robustness(chosen.dataset, where, wanted)
     with only_one(where.out):
