@@ -9,9 +9,8 @@ from ranking.evaluate.ablation_rows import chosen_rows
 from ranking.evaluate.ablations import Ablations
 from ranking.evaluate.ctr import write_files
 from ranking.evaluate.plan import BACKBONES, seconds_left
-from ranking.evaluate.store import only_one
 from reki.evaluate.options import every, listed
-from reki.evaluate.places import commit, mark_quick, nothing_yet, places
+from reki.evaluate.places import commit, held, mark_quick, nothing_yet, places
 from reki.evaluate.show import duration, processes
 from reki.evaluate.training import train_all
 
@@ -33,12 +32,12 @@ class Chosen:
 
 def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
-    where = places(chosen.dataset, chosen.out, chosen.quick)
     backbones = every("backbone", chosen.backbones, BACKBONES)
     folds, seeds = (1, 1) if chosen.quick else (chosen.folds, chosen.seeds)
     rows = chosen_rows(listed(chosen.only))
+    where = places(chosen.dataset, chosen.out, chosen.quick, make=train)
     ablations = Ablations(chosen.dataset, where, rows, backbones, folds, seeds, listed(chosen.reuse))
-    with only_one(where.out):
+    with held(where.out, train, write):
         cpus = processes(chosen.workers)
         left = sum(seconds_left(runs.pending(), runs.seen(), cpus) for runs in ablations.runs)
         print(f"{len(rows)} rows on {', '.join(backbones)}: about {duration(left)} in all", flush=True)

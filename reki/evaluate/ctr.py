@@ -6,9 +6,8 @@ from pathlib import Path
 from knowledge.base import TerminalError
 from ranking.evaluate.ctr import Evaluation
 from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Wanted
-from ranking.evaluate.store import only_one
 from reki.evaluate.options import every, known, listed
-from reki.evaluate.places import commit, mark_quick, places
+from reki.evaluate.places import commit, held, mark_quick, places
 from reki.evaluate.training import train_all
 
 # Everything beside the headline that `train_variant` knows.
@@ -39,13 +38,13 @@ class Chosen:
 def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
     wanted = _wanted(chosen)
-    where = places(chosen.dataset, chosen.out, chosen.quick)
+    where = places(chosen.dataset, chosen.out, chosen.quick, make=train)
     evaluation = Evaluation(chosen.dataset, where, wanted, reuse=listed(chosen.reuse))
     idle = [name for name in wanted.variants if all(job.variant != name for job in evaluation.runs.jobs)]
     if idle:
         where_else = "beside the headline, and without folds, only the backbones of --deeper run"
         raise TerminalError("bad_option", f"nothing would be trained for {', '.join(idle)}: {where_else}")
-    with only_one(where.out):
+    with held(where.out, train, write):
         code = train_all([evaluation.runs], chosen.workers, train)
         if code != 130 and write:
             report = evaluation.report(commit())

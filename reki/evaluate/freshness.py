@@ -12,10 +12,9 @@ from ranking.evaluate.freshness import Table, freshness_table
 from ranking.evaluate.metrics import Floats
 from ranking.evaluate.plan import BACKBONES, Group, Job
 from ranking.evaluate.runs import Runs
-from ranking.evaluate.store import only_one
 from ranking.sources import Sources
 from reki.evaluate.options import every
-from reki.evaluate.places import commit, places
+from reki.evaluate.places import commit, held, places
 from reki.evaluate.training import train_all
 
 DATASET = "ml-100k"  # the refreshes are of this one
@@ -39,7 +38,7 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     where = places(DATASET, chosen.out, quick=False)
     # A name of its own: the numbers of its samples are those of the table's rows.
     runs = Runs(f"{DATASET}-freshness", where, jobs, MODELS, "ranking.backbones")
-    with only_one(chosen.out):
+    with held(where.out, train, write):
         code = train_all([runs], chosen.workers, train)
         if code != 130 and write:
             files = freshness_report.files(report(runs, where.data))

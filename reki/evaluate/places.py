@@ -3,11 +3,13 @@
 import csv
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from knowledge.base import TerminalError
 from ranking.evaluate.runs import Places, Runs
+from ranking.evaluate.store import only_one
 from reki.paths import ROOT, cache_dir
 from reki.settings import load_settings
 
@@ -15,18 +17,41 @@ DATASETS = {"ml-100k": "recbole/recbole/dataset_example/ml-100k"}
 _QUICK_USERS, _QUICK_RATINGS = 40, 60  # so many users with the fewest ratings from that many on
 
 
-def places(dataset: str, out: Path, quick: bool) -> Places:
-    """Raises `TerminalError` (`no_data`) for an unknown data set, or one that set-up has not fetched."""
+def places(dataset: str, out: Path, quick: bool, make: bool = True) -> Places:
+    """Makes nothing but the small data set of a quick run, and without `make` not even that.
+
+    Raises `TerminalError`: `no_data` for an unknown data set, or one that set-up has not fetched; `bad_option` if `out`
+    is no folder.
+    """
     if dataset not in DATASETS:
         raise TerminalError("no_data", f"no data set {dataset!r}: there is {', '.join(DATASETS)}")
     folder = cache_dir() / DATASETS[dataset]
     if not folder.is_dir():
         raise TerminalError("no_data", f"{folder} is missing: `sh scripts/setup` fetches it")
+    if out.exists() and not out.is_dir():
+        raise TerminalError("bad_option", f"{out} is a file: --out names a folder")
     # A folder of its own in `out`: a quick report must not take the place of a real one.
     out = out / "quick" if quick else out
-    data = _few_users(folder, out / "data" / folder.name) if quick else folder
+    data = out / "data" / folder.name if quick else folder
+    if quick and make:
+        _few_users(folder, data)
     cache = out / "folds" if quick else cache_dir() / "folds"
     return Places(data, load_settings().encoders.encodings_dir, cache, out)
+
+
+@contextmanager
+def held(out: Path, train: bool, write: bool) -> Iterator[None]:
+    """Hold the folder of results, as `only_one`; a plan neither makes it nor waits for whoever has it.
+
+    Raises `TerminalError`: `busy`, and `no_results` for a report of a folder that is not there.
+    """
+    if not (train or write):
+        yield
+        return
+    if not train and not out.is_dir():
+        raise TerminalError("no_results", f"there is no folder {out} to report")
+    with only_one(out):
+        yield
 
 
 QUICK = "**A quick run on a few users: it shows that the command runs, and proves nothing.**"
@@ -67,8 +92,11 @@ def commit() -> str:
     return made.stdout.strip()
 
 
-def _few_users(folder: Path, small: Path) -> Path:
-    """A data set of few users, made from the first columns of the whole one's ratings."""
+def _few_users(folder: Path, small: Path) -> None:
+    """A data set of few users, made from the first columns of the whole one's ratings.
+
+    Each file is put in place whole, and drafted elsewhere: another quick run may be reading and hashing the folder.
+    """
     names = [path for path in sorted(folder.iterdir()) if path.suffix in (".inter", ".item", ".user")]
     ratings = next(path for path in names if path.suffix == ".inter")
     with ratings.open(newline="", encoding="latin-1") as file:
@@ -83,5 +111,6 @@ def _few_users(folder: Path, small: Path) -> Path:
         text = path.read_text(encoding="latin-1")
         if path == ratings:
             text = "\n".join("\t".join(row) for row in [head, *(row for row in rows if row[0] in users)]) + "\n"
-        (small / path.name).write_text(text, encoding="latin-1")
-    return small
+        draft = small.parent / f".{path.name}.{os.getpid()}"
+        draft.write_text(text, encoding="latin-1")
+        draft.replace(small / path.name)

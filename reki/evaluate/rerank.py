@@ -7,9 +7,8 @@ from ranking.evaluate.ctr import write_files
 from ranking.evaluate.lists import KINDS
 from ranking.evaluate.rerank import RERANKERS, VARIANTS, RerankEvaluation, WantedLists
 from ranking.evaluate.rerank_report import RerankReport
-from ranking.evaluate.store import only_one
 from reki.evaluate.options import every, known, listed
-from reki.evaluate.places import commit, mark_quick, nothing_yet, places
+from reki.evaluate.places import commit, held, mark_quick, nothing_yet, places
 from reki.evaluate.training import train_all
 
 
@@ -47,9 +46,9 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     uniform = known("variant", chosen.uniform.variants, VARIANTS)
     folds, seeds = (1, 1) if chosen.quick else (chosen.folds, chosen.seeds)
     wanted = WantedLists(rerankers, variants, folds, seeds, kinds, uniform, chosen.uniform.seeds)
-    where = places(chosen.dataset, chosen.out, chosen.quick)
+    where = places(chosen.dataset, chosen.out, chosen.quick, make=train)
     evaluation = RerankEvaluation(chosen.dataset, where, wanted, reuse=listed(chosen.reuse))
-    with only_one(where.out):
+    with held(where.out, train, write):
         code = train_all(list(evaluation.runs.values()), chosen.workers, train)
         if code != 130 and write:
             nothing_yet(list(evaluation.runs.values()), where.out)

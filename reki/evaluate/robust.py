@@ -7,9 +7,8 @@ from ranking.evaluate.ctr import write_files
 from ranking.evaluate.plan import BACKBONES
 from ranking.evaluate.robust import Robustness, WantedRobust
 from ranking.evaluate.robust_report import files
-from ranking.evaluate.store import only_one
 from reki.evaluate.options import every
-from reki.evaluate.places import commit, mark_quick, nothing_yet, places
+from reki.evaluate.places import commit, held, mark_quick, nothing_yet, places
 from reki.evaluate.training import train_all
 
 
@@ -30,9 +29,9 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
     folds, seeds = (1, 1) if chosen.quick else (chosen.folds, chosen.seeds)
     wanted = WantedRobust(every("backbone", chosen.backbones, BACKBONES), folds, seeds)
-    where = places(chosen.dataset, chosen.out, chosen.quick)
+    where = places(chosen.dataset, chosen.out, chosen.quick, make=train)
     robust = Robustness(chosen.dataset, where, wanted)
-    with only_one(where.out):
+    with held(where.out, train, write):
         code = train_all([robust.runs], chosen.workers, train)
         if code != 130 and write:
             nothing_yet([robust.runs], where.out)

@@ -1,5 +1,6 @@
 """What `reki evaluate` says to options: followed or refused, never ignored; and what a plan leaves alone."""
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,19 @@ from typer.testing import CliRunner
 from knowledge.base import TerminalError
 from reki.cli import app
 from reki.evaluate import ablations, ctr, rerank, robust
+from reki.evaluate.places import places
+from reki.paths import cache_dir
+
+COMMANDS = ("ctr", "rerank", "freshness", "robust", "ablations")
+
+
+@pytest.fixture
+def fetched() -> Path:
+    """The folder of the data set."""
+    folder = cache_dir() / "recbole/recbole/dataset_example/ml-100k"
+    if not folder.is_dir():
+        pytest.skip("MovieLens-100K was not fetched: `sh scripts/setup` does it")
+    return folder
 
 
 def refused(*said: str) -> str:
@@ -59,5 +73,44 @@ def test_options_that_choose_from_others_are_not_ignored_in_silence(tmp_path: Pa
     lists = refused("rerank", *out, "--variants", "ours", "--uniform-variants", "plain")
     assert "plain is not among --variants (ours)" in lists
     assert "there are 1 --seeds" in refused("rerank", *out, "--seeds", "1", "--uniform-seeds", "2")
-    for command in ("ctr", "rerank", "freshness", "robust", "ablations"):
+    for command in COMMANDS:
         assert "--report and --plan exclude each other" in refused(command, *out, "--report")
+
+
+@pytest.mark.parametrize(
+    "command", [(name,) for name in COMMANDS] + [(n, "--quick") for n in COMMANDS if n != "freshness"]
+)
+def test_a_plan_makes_nothing_and_runs_beside_an_evaluation(
+    command: tuple[str, ...], tmp_path: Path, fetched: Path
+) -> None:
+    out = tmp_path / "out"
+    assert fetched.is_dir()
+    done = CliRunner().invoke(app, ["evaluate", *command, "--out", str(out), "--plan"])
+    assert done.exit_code == 0, done.output
+    assert " 0 there already" in done.output
+    assert not out.exists()
+    refused(*command, "--out", str(out), "--report")
+    assert not out.exists()
+    held = out / "quick" if "--quick" in command else out
+    held.mkdir(parents=True)
+    with (held / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = CliRunner().invoke(app, ["evaluate", *command, "--out", str(out), "--plan"])
+        assert done.exit_code == 0, done.output
+        assert "another evaluation is writing" in refused(*command, "--out", str(out), "--report")
+    assert list(held.iterdir()) == [held / ".lock"]
+
+
+def test_a_second_quick_run_leaves_the_data_of_the_first_whole(tmp_path: Path, fetched: Path) -> None:
+    data = places("ml-100k", tmp_path, quick=True).data
+    ratings = data / f"{fetched.name}.inter"
+    with ratings.open() as reading:
+        places("ml-100k", tmp_path, quick=True)
+        assert len(reading.readlines()) > 40 * 60  # truncated, it would be empty for whoever opened it before
+    assert {path.suffix for path in data.iterdir()} == {".inter", ".item", ".user"}
+
+
+def test_out_that_is_a_file_is_named(tmp_path: Path, fetched: Path) -> None:
+    (tmp_path / "out").write_text("")
+    for command in COMMANDS:
+        assert "is a file: --out names a folder" in refused(command, "--out", str(tmp_path / "out"), "--plan")
