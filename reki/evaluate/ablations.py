@@ -9,7 +9,7 @@ from ranking.evaluate.ablation_rows import chosen_rows
 from ranking.evaluate.ablations import Ablations
 from ranking.evaluate.ctr import write_files
 from ranking.evaluate.plan import BACKBONES, seconds_left
-from reki.evaluate.options import every, listed
+from reki.evaluate.options import every, listed, stand_ins
 from reki.evaluate.places import commit, held, mark_quick, nothing_yet, places
 from reki.evaluate.show import duration, processes
 from reki.evaluate.training import train_all
@@ -37,6 +37,7 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     rows = chosen_rows(listed(chosen.only))
     where = places(chosen.dataset, chosen.out, chosen.quick, make=train)
     ablations = Ablations(chosen.dataset, where, rows, backbones, folds, seeds, listed(chosen.reuse))
+    stand_ins(ablations.runs)
     with held(where.out, train, write):
         cpus = processes(chosen.workers)
         left = sum(seconds_left(runs.pending(), runs.seen(), cpus) for runs in ablations.runs)

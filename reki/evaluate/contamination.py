@@ -11,6 +11,6 @@ from reki.evaluate.places import commit, places
 
 def run(dataset: str, out: Path) -> list[Path]:
     """Compare and write the report; returns its files. Raises `TerminalError` (`no_data`)."""
-    sources = Sources.load(places(dataset, out, quick=False).data)
+    sources = Sources.load(places(dataset, out, quick=False, make=False).data)
     page = {"dataset": dataset, "commit": commit(), **contamination(sources)}
     return write_files(out, files(page))

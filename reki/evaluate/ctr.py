@@ -6,7 +6,7 @@ from pathlib import Path
 from knowledge.base import TerminalError
 from ranking.evaluate.ctr import Evaluation
 from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Wanted
-from reki.evaluate.options import every, known, listed
+from reki.evaluate.options import every, known, listed, stand_ins
 from reki.evaluate.places import commit, held, mark_quick, places
 from reki.evaluate.training import train_all
 
@@ -44,6 +44,7 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     if idle:
         where_else = "beside the headline, and without folds, only the backbones of --deeper run"
         raise TerminalError("bad_option", f"nothing would be trained for {', '.join(idle)}: {where_else}")
+    stand_ins([evaluation.runs])
     with held(where.out, train, write):
         code = train_all([evaluation.runs], chosen.workers, train)
         if code != 130 and write:

@@ -35,7 +35,7 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C."""
     backbones = every("backbone", chosen.backbones, BACKBONES)
     jobs = [Job(Group("design"), seed, name, VARIANT) for name in backbones for seed in range(chosen.seeds)]
-    where = places(DATASET, chosen.out, quick=False)
+    where = places(DATASET, chosen.out, quick=False, make=train)
     # A name of its own: the numbers of its samples are those of the table's rows.
     runs = Runs(f"{DATASET}-freshness", where, jobs, MODELS, "ranking.backbones")
     with held(where.out, train, write):

@@ -8,20 +8,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from knowledge.base import TerminalError
+from ranking.datasets.movielens import load
 from ranking.evaluate.runs import Places, Runs
 from ranking.evaluate.store import only_one
 from reki.paths import ROOT, cache_dir
 from reki.settings import load_settings
 
 DATASETS = {"ml-100k": "recbole/recbole/dataset_example/ml-100k"}
+_SUFFIXES = (".inter", ".item", ".user")  # of RecBole's files, which bear the folder's name
 _QUICK_USERS, _QUICK_RATINGS = 40, 60  # so many users with the fewest ratings from that many on
 
 
 def places(dataset: str, out: Path, quick: bool, make: bool = True) -> Places:
     """Makes nothing but the small data set of a quick run, and without `make` not even that.
 
-    Raises `TerminalError`: `no_data` for an unknown data set, or one that set-up has not fetched; `bad_option` if `out`
-    is no folder.
+    Raises `TerminalError`: `no_data` for an unknown data set, or one that set-up has not fetched; `bad_data` (with
+    `make`) for one that cannot be read; `bad_option` if `out` is no folder.
     """
     if dataset not in DATASETS:
         raise TerminalError("no_data", f"no data set {dataset!r}: there is {', '.join(DATASETS)}")
@@ -30,6 +32,13 @@ def places(dataset: str, out: Path, quick: bool, make: bool = True) -> Places:
         raise TerminalError("no_data", f"{folder} is missing: `sh scripts/setup` fetches it")
     if out.exists() and not out.is_dir():
         raise TerminalError("bad_option", f"{out} is a file: --out names a folder")
+    missing = [f"{folder.name}{suffix}" for suffix in _SUFFIXES if not (folder / f"{folder.name}{suffix}").is_file()]
+    if missing:
+        raise TerminalError(
+            "no_data", f"{folder} lacks {', '.join(missing)}: delete it, and `sh scripts/setup` fetches it"
+        )
+    if make:
+        load(folder)  # what is wrong with it is said here once, not by every process
     # A folder of its own in `out`: a quick report must not take the place of a real one.
     out = out / "quick" if quick else out
     data = out / "data" / folder.name if quick else folder
@@ -95,16 +104,19 @@ def commit() -> str:
 def _few_users(folder: Path, small: Path) -> None:
     """A data set of few users, made from the first columns of the whole one's ratings.
 
-    Each file is put in place whole, and drafted elsewhere: another quick run may be reading and hashing the folder.
+    Raises `TerminalError` (`bad_data`) if nobody rated enough. Each file is put in place whole, and
+    drafted elsewhere: another quick run may be reading and hashing the folder.
     """
-    names = [path for path in sorted(folder.iterdir()) if path.suffix in (".inter", ".item", ".user")]
-    ratings = next(path for path in names if path.suffix == ".inter")
+    names = [folder / f"{folder.name}{suffix}" for suffix in _SUFFIXES]
+    ratings = names[0]
     with ratings.open(newline="", encoding="latin-1") as file:
-        head, *rows = list(csv.reader(file, delimiter="\t"))
+        head, *rows = [row for row in csv.reader(file, delimiter="\t") if row]
     counts: dict[str, int] = {}
     for row in rows:
         counts[row[0]] = counts.get(row[0], 0) + 1
     enough = sorted((count, user) for user, count in counts.items() if count >= _QUICK_RATINGS)
+    if not enough:
+        raise TerminalError("bad_data", f"nobody in {ratings} rated {_QUICK_RATINGS} items: --quick needs some")
     users = {user for _, user in enough[:_QUICK_USERS]}
     small.mkdir(parents=True, exist_ok=True)
     for path in names:

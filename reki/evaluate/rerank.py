@@ -7,7 +7,7 @@ from ranking.evaluate.ctr import write_files
 from ranking.evaluate.lists import KINDS
 from ranking.evaluate.rerank import RERANKERS, VARIANTS, RerankEvaluation, WantedLists
 from ranking.evaluate.rerank_report import RerankReport
-from reki.evaluate.options import every, known, listed
+from reki.evaluate.options import every, known, listed, stand_ins
 from reki.evaluate.places import commit, held, mark_quick, nothing_yet, places
 from reki.evaluate.training import train_all
 
@@ -48,6 +48,7 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     wanted = WantedLists(rerankers, variants, folds, seeds, kinds, uniform, chosen.uniform.seeds)
     where = places(chosen.dataset, chosen.out, chosen.quick, make=train)
     evaluation = RerankEvaluation(chosen.dataset, where, wanted, reuse=listed(chosen.reuse))
+    stand_ins(list(evaluation.runs.values()))
     with held(where.out, train, write):
         code = train_all(list(evaluation.runs.values()), chosen.workers, train)
         if code != 130 and write:

@@ -5,13 +5,16 @@ from pathlib import Path
 from ranking.evaluate.ctr import Evaluation, write_files
 from ranking.evaluate.settle import settle, wanted
 from ranking.settled import BASELINE, VARIANT, Settled
-from reki.evaluate.options import listed
+from reki.evaluate.options import listed, stand_ins
 from reki.evaluate.places import commit, places
 
 
 def run(out: Path, dataset: str, folds: int, seeds: int, reuse: str, to: Path) -> None:
     """Read the results in `out`, write `to`, print what was settled; errors as `ranking.evaluate.settle.settle`."""
-    evaluation = Evaluation(dataset, places(dataset, out, quick=False), wanted(folds, seeds), reuse=listed(reuse))
+    evaluation = Evaluation(
+        dataset, places(dataset, out, quick=False, make=False), wanted(folds, seeds), reuse=listed(reuse)
+    )
+    stand_ins([evaluation.runs])
     settled = settle(evaluation.runs, folds, seeds, commit())
     write_files(to.parent, {to.name: settled.text()})
     print("\n".join(lines(settled)))

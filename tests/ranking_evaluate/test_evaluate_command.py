@@ -7,9 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from knowledge.base import TerminalError
+from ranking.evaluate.runs import Runs
 from reki.cli import app
 from reki.evaluate import ablations, ctr, rerank, robust
-from reki.evaluate.places import places
+from reki.evaluate.places import DATASETS, places
 from reki.paths import cache_dir
 
 COMMANDS = ("ctr", "rerank", "freshness", "robust", "ablations")
@@ -18,14 +19,18 @@ COMMANDS = ("ctr", "rerank", "freshness", "robust", "ablations")
 @pytest.fixture
 def fetched() -> Path:
     """The folder of the data set."""
-    folder = cache_dir() / "recbole/recbole/dataset_example/ml-100k"
+    folder = cache_dir() / DATASETS["ml-100k"]
     if not folder.is_dir():
         pytest.skip("MovieLens-100K was not fetched: `sh scripts/setup` does it")
     return folder
 
 
 def refused(*said: str) -> str:
-    done = CliRunner().invoke(app, ["evaluate", *said])
+    return refused_by("evaluate", *said)
+
+
+def refused_by(*said: str) -> str:
+    done = CliRunner().invoke(app, said)
     assert isinstance(done.exception, TerminalError), done.output
     return done.exception.message
 
@@ -114,3 +119,56 @@ def test_out_that_is_a_file_is_named(tmp_path: Path, fetched: Path) -> None:
     (tmp_path / "out").write_text("")
     for command in COMMANDS:
         assert "is a file: --out names a folder" in refused(command, "--out", str(tmp_path / "out"), "--plan")
+
+
+def test_a_data_set_without_its_files_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REKI_CACHE", str(tmp_path))
+    folder, out = tmp_path / DATASETS["ml-100k"], ("--out", str(tmp_path / "out"))
+    commands = [("ctr", "--quick"), *((name,) for name in COMMANDS), ("contamination",)]
+    for command in commands:
+        assert "`sh scripts/setup` fetches it" in refused(*command, *out)
+    folder.mkdir(parents=True)
+    for command in commands:
+        assert "lacks ml-100k.inter, ml-100k.item, ml-100k.user" in refused(*command, *out)
+    assert "lacks" in refused("ctr", *out, "--plan")
+    (folder / "ml-100k.inter").write_text("")
+    for command in commands:
+        assert "lacks ml-100k.item, ml-100k.user" in refused(*command, *out)
+    assert "lacks ml-100k.item, ml-100k.user" in refused_by("release", "settle", *out)
+    for name in ("ml-100k.item", "ml-100k.user"):
+        (folder / name).write_text("")
+    assert "has no ratings" in refused("ctr", "--quick", *out)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_in_which_nobody_rated_much_has_no_quick_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REKI_CACHE", str(tmp_path))
+    folder = tmp_path / DATASETS["ml-100k"]
+    folder.mkdir(parents=True)
+    (folder / "ml-100k.item").write_text("id\ttitle\tyear\tgenres\n1\tHeat\t1995\tCrime\n")
+    (folder / "ml-100k.user").write_text("id\tage\tgender\toccupation\n1\t30\tM\twriter\n")
+    (folder / "ml-100k.inter").write_text("user\titem\trating\ttime\n1\t1\t4\t900000000\n\n")
+    assert "nobody in" in refused("ctr", "--quick", "--out", str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    "command", [("evaluate", "ctr"), ("evaluate", "rerank"), ("evaluate", "ablations"), ("release", "settle")]
+)
+def test_results_to_reuse_that_are_not_there_are_refused(
+    command: tuple[str, str], tmp_path: Path, fetched: Path
+) -> None:
+    out = ("--out", str(tmp_path), *(("--plan",) if command[0] == "evaluate" else ()))
+    assert "--reuse nonsense: no results of this code in" in refused_by(*command, *out, "--reuse", "nonsense")
+    assert list(tmp_path.iterdir()) == []
+    for name in ("ml-100k", "ml-100k-lists-popularity"):
+        where = places("ml-100k", tmp_path, quick=False, make=False)
+        (Runs(name, where, [], "ranking.evaluate.models", "ranking.backbones").store.folder / "0123456789ab").mkdir(
+            parents=True
+        )
+    assert "there are 0123456789ab" in refused_by(*command, *out, "--reuse", "0123456789ab,nonsense")
+    assert "--reuse ..:" in refused_by(*command, *out, "--reuse", "..")
+    if command[0] == "evaluate":
+        done = CliRunner().invoke(app, [*command, *out, "--reuse", "0123456789ab"])
+        assert done.exit_code == 0, done.output
