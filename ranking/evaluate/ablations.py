@@ -23,9 +23,9 @@ _COLUMNS_S = {"no": 17.0, "dim": 17.0, "tfidf": 20.0, "clusters": 14.0, "likes":
 class AblationRuns(Runs):
     """Runs that say how long they will take before any of them was seen."""
 
-    def seen(self) -> dict[tuple[str, str], list[float]]:
+    def expected(self) -> dict[tuple[str, str], list[float]]:
         """Seconds of the finished runs, by (backbone, variant); a guess for those of which there is none."""
-        seen = super().seen()
+        seen = self.seen()
         shares = len({(job.backbone, job.seed) for job in self.jobs})
         for job in self.jobs:
             if (job.backbone, job.variant) not in seen:

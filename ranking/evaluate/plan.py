@@ -109,3 +109,15 @@ def seconds_left(pending: Sequence[Job], seen: Mapping[tuple[str, str], Sequence
         return means.get((job.backbone, job.variant), sum(near) / len(near) if near else usual)
 
     return sum(map(one, pending)) / max(1, min(workers, len(pending)))
+
+
+def guessed(pending: Sequence[Job], kinds: Iterable[tuple[str, str]]) -> str:
+    """What to say beside `seconds_left`; `kinds`: (backbone, variant) of which a run has finished.
+
+    Nothing where each kind that is pending has been seen, else "a guess" or "partly a guess".
+    """
+    wanted = {(job.backbone, job.variant) for job in pending}
+    unseen = wanted - set(kinds)
+    if not unseen:
+        return ""
+    return "a guess" if unseen == wanted else "partly a guess"

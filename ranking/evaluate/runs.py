@@ -77,6 +77,10 @@ class Runs:
                 seen.setdefault((job.backbone, job.variant), []).append(float(self.read(job).about["wall_s"]))
         return seen
 
+    def expected(self) -> dict[tuple[str, str], list[float]]:
+        """Seconds that runs are expected to take: as seen."""
+        return self.seen()
+
     def pool(self, workers: int, environ: Mapping[str, str]) -> Pool:
         """Processes that train what is pending."""
         places = self.places

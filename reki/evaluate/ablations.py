@@ -8,10 +8,10 @@ from ranking.evaluate.ablation_report import AblationReport, code_versions
 from ranking.evaluate.ablation_rows import chosen_rows
 from ranking.evaluate.ablations import Ablations
 from ranking.evaluate.ctr import write_files
-from ranking.evaluate.plan import BACKBONES, seconds_left
+from ranking.evaluate.plan import BACKBONES, guessed, seconds_left
 from reki.evaluate.options import every, listed, stand_ins
 from reki.evaluate.places import commit, held, mark_quick, nothing_yet, places
-from reki.evaluate.show import duration, processes
+from reki.evaluate.show import about, processes
 from reki.evaluate.training import train_all
 
 
@@ -40,8 +40,10 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     stand_ins(ablations.runs)
     with held(where.out, train, write):
         cpus = processes(chosen.workers)
-        left = sum(seconds_left(runs.pending(), runs.seen(), cpus) for runs in ablations.runs)
-        print(f"{len(rows)} rows on {', '.join(backbones)}: about {duration(left)} in all", flush=True)
+        left = sum(seconds_left(runs.pending(), runs.expected(), cpus) for runs in ablations.runs)
+        pending = [job for runs in ablations.runs for job in runs.pending()]
+        guess = guessed(pending, [kind for runs in ablations.runs for kind in runs.seen()])
+        print(f"{len(rows)} rows on {', '.join(backbones)}: {about(left, guess, ' in all')}", flush=True)
         code = train_all(ablations.runs, chosen.workers, train)
         if code != 130 and write:
             nothing_yet(ablations.runs, where.out)

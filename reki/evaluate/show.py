@@ -3,14 +3,15 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ranking.evaluate.plan import Group, Job, seconds_left
+from ranking.evaluate.plan import Group, Job, guessed, seconds_left
 from ranking.evaluate.pool import Event
+from ranking.evaluate.runs import Runs
 
 Seen = Mapping[tuple[str, str], Sequence[float]]
 
@@ -27,28 +28,44 @@ def processes(workers: int) -> int:
     return workers or len(os.sched_getaffinity(0))
 
 
-def plan_lines(dataset: str, jobs: Sequence[Job], pending: Sequence[Job], cpus: int, seconds: float) -> list[str]:
+def about(seconds: float, guess: str, more: str = "") -> str:
+    """A time with what is to be said of it: `guess` as `plan.guessed`, `more` follows the time."""
+    said = {"a guess": "no run of these has finished yet", "partly a guess": "no run of some of these has finished yet"}
+    note = f" ({guess}: {said[guess]}; building folds not counted)" if guess else ""
+    return f"about {duration(seconds)}{more}{note}"
+
+
+def plan_lines(runs: Runs, cpus: int) -> list[str]:
     """What there is to do."""
-    lines = [f"{dataset}: {len(jobs)} models, {len(jobs) - len(pending)} there already, {len(pending)} to train"]
+    jobs, pending = runs.jobs, runs.pending()
+    lines = [f"{runs.dataset}: {len(jobs)} models, {len(jobs) - len(pending)} there already, {len(pending)} to train"]
     groups = Counter((job.group.split, job.group.page_blind) for job in pending)
     for (split, blind), count in groups.items():
         name = f"fold {split}" if split.isdigit() else f"split {split}"
         lines.append(f"  {name}{', page-blind' if blind else ''}: {count}")
     if pending:
-        lines.append(f"about {duration(seconds)} with {cpus} process{'es' if cpus > 1 else ''} of one thread each")
+        using = f" with {cpus} process{'es' if cpus > 1 else ''} of one thread each"
+        seconds = seconds_left(pending, runs.expected(), cpus)
+        lines.append(about(seconds, guessed(pending, runs.seen()), using))
     return lines
 
 
-class _Left:
-    """How long it still takes: training from what finished runs took, fitting from the groups fitted so far."""
+class Left:
+    """How long it still takes: training from what finished runs took, fitting from the groups fitted so far.
 
-    def __init__(self, pending: Sequence[Job], cpus: int, seen: Seen) -> None:
+    `finished`: kinds, (backbone, variant), whose seconds in `expected` were measured.
+    """
+
+    def __init__(self, pending: Sequence[Job], cpus: int, expected: Seen, finished: Iterable[tuple[str, str]]) -> None:
         self._pending, self._cpus, self._begun = list(pending), cpus, dict[Job, float]()
-        self._seen = {kind: list(seconds) for kind, seconds in seen.items()}
+        self._expected = {kind: list(seconds) for kind, seconds in expected.items()}
+        self._finished = set(finished)
         self._fits: list[float] = []
         self._fitted: set[Group] = set()
 
     def hear(self, event: Event) -> None:
+        """Learn from what happened."""
+        kind = event.job.backbone, event.job.variant
         if event.state == "fitting":
             self._begun[event.job] = time.monotonic()
         elif event.state == "training" and event.job in self._begun:
@@ -57,21 +74,26 @@ class _Left:
         elif event.state in ("done", "failed"):
             self._pending.remove(event.job)
         if event.state == "done":
-            self._seen.setdefault((event.job.backbone, event.job.variant), []).append(event.wall_s)
+            if kind not in self._finished:
+                self._expected[kind] = []  # it was guessed
+            self._finished.add(kind)
+            self._expected[kind].append(event.wall_s)
 
     def __str__(self) -> str:
+        guess = guessed(self._pending, self._finished)
+        if guess == "a guess":
+            return "time left not known yet"
         groups = {job.group for job in self._pending} - self._fitted
         fitting = len(groups) * sum(self._fits) / max(len(self._fits), 1) / self._cpus
-        return duration(seconds_left(self._pending, self._seen, self._cpus) + fitting)
+        left = duration(seconds_left(self._pending, self._expected, self._cpus) + fitting)
+        return f"{left} left{', ' * bool(guess)}{guess}"
 
 
 @contextmanager
-def progress(pending: Sequence[Job], cpus: int, seen: Seen) -> Iterator[Callable[[Event], None]]:
-    """A bar on a terminal, else a line for each finished model; failures are always said.
-
-    `seen`: seconds of earlier runs, by (backbone, variant).
-    """
-    console, left, total, done = Console(), _Left(pending, cpus, seen), len(pending), 0
+def progress(runs: Runs, cpus: int) -> Iterator[Callable[[Event], None]]:
+    """A bar on a terminal, else a line for each finished model; failures are always said."""
+    pending = runs.pending()
+    left, console, total, done = Left(pending, cpus, runs.expected(), runs.seen()), Console(), len(pending), 0
     if console.is_terminal:
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         with Progress(*columns, console=console) as bar:
@@ -82,7 +104,7 @@ def progress(pending: Sequence[Job], cpus: int, seen: Seen) -> Iterator[Callable
                 if event.state == "failed":
                     bar.console.print(f"{event.job.name}: {event.message}", style="red", markup=False)
                 ended = event.state in ("done", "failed")
-                bar.update(task, advance=ended, description=f"{left} left, {event.state} {event.job.name}")
+                bar.update(task, advance=ended, description=f"{left}; {event.state} {event.job.name}")
 
             yield show
         return
@@ -92,7 +114,7 @@ def progress(pending: Sequence[Job], cpus: int, seen: Seen) -> Iterator[Callable
         left.hear(event)
         done += event.state in ("done", "failed")
         if event.state == "done":
-            print(f"{done}/{total} {event.job.name} {event.wall_s:.0f} s, {left} left", flush=True)
+            print(f"{done}/{total} {event.job.name} {event.wall_s:.0f} s; {left}", flush=True)
         elif event.state == "failed":
             print(f"{done}/{total} {event.job.name} failed: {event.message}", flush=True)
 

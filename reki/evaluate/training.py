@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from ranking.evaluate.plan import Job, seconds_left
+from ranking.evaluate.plan import Job
 from ranking.evaluate.runs import Runs
 from reki.evaluate import show
 from reki.evaluate.places import environment
@@ -13,16 +13,13 @@ def train_all(parts: Sequence[Runs], workers: int, train: bool) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C; with `train` false only the plan is said."""
     cpus = show.processes(workers)
     for runs in parts:
-        pending = runs.pending()
-        seconds = seconds_left(pending, runs.seen(), cpus)
-        print("\n".join(show.plan_lines(runs.dataset, runs.jobs, pending, cpus, seconds)), flush=True)
+        print("\n".join(show.plan_lines(runs, cpus)), flush=True)
     failed: dict[Job, str] = {}
     for runs in parts:
-        pending = runs.pending()
-        if not train or not pending:
+        if not train or not runs.pending():
             continue
         try:
-            with show.progress(pending, cpus, runs.seen()) as tell:
+            with show.progress(runs, cpus) as tell:
                 failed |= runs.train(cpus, environment(), tell)
         except KeyboardInterrupt:
             print("\ninterrupted; run it again, it goes on from here", file=sys.stderr)

@@ -159,8 +159,10 @@ def test_results_of_the_main_comparison_count_here_too(tmp_path):
 def test_a_plan_counts_columns_once_for_all_backbones_and_seeds(tmp_path):
     places = Places(tmp_path, tmp_path, tmp_path, tmp_path / "out")
     one, many = (
-        Ablations("small", places, ("no_genre",), ("din",), folds=1, seeds=seeds).runs[0].seen()["din", "no_genre"][0]
+        Ablations("small", places, ("no_genre",), ("din",), folds=1, seeds=seeds)
+        .runs[0]
+        .expected()["din", "no_genre"][0]
         for seeds in (1, 4)
     )
-    train = Ablations("small", places, ("plain",), ("din",), folds=1).runs[0].seen()["din", "plain"][0]
+    train = Ablations("small", places, ("plain",), ("din",), folds=1).runs[0].expected()["din", "plain"][0]
     assert one - train == pytest.approx(4 * (many - train))

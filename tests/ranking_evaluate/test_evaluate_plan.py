@@ -2,8 +2,10 @@
 
 import pytest
 
-from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Group, Job, Wanted, jobs, pick, seconds_left
+from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Group, Job, Wanted, guessed, jobs, pick, seconds_left
+from ranking.evaluate.pool import Event
 from ranking.evaluate.version import code_of, code_version, data_version
+from reki.evaluate.show import Left, about
 
 
 def test_the_headline_is_every_backbone_and_the_rest_two():
@@ -34,6 +36,22 @@ def test_time_left_comes_from_finished_runs_of_the_same_kind():
     # 15 as seen; 15 as the backbone's other variant; 30, the mean of all
     assert seconds_left(pending, seen, 2) == pytest.approx((15 + 15 + 30) / 2)
     assert seconds_left([], seen, 2) == 0.0
+
+
+def test_a_guess_is_called_one_until_a_run_of_each_kind_has_finished():
+    pending = [Job(Group("0"), seed, "din", variant) for variant in ("ours", "plain") for seed in (0, 1)]
+    assert guessed(pending, []) == guessed(pending, [("dcn", "ours")]) == "a guess"
+    assert guessed(pending, [("din", "ours")]) == "partly a guess"
+    assert guessed(pending, [("din", "ours"), ("din", "plain")]) == guessed([], []) == ""
+    assert about(120, "a guess", " in all").startswith("about 2 min in all (a guess: no run of these has finished yet")
+    assert about(20, "") == "about 20 s"
+
+    left = Left(pending, 1, {("din", "ours"): [999.0], ("din", "plain"): [999.0]}, [])  # guessed, both of them
+    assert str(left) == "time left not known yet"
+    left.hear(Event("done", pending[0], 10.0))
+    assert str(left).endswith("left, partly a guess")
+    left.hear(Event("done", pending[2], 30.0))
+    assert str(left) == "40 s left"
 
 
 def _module(folder, name, text):
