@@ -10,7 +10,7 @@ from ranking.evaluate.ablations import Ablations
 from ranking.evaluate.ctr import write_files
 from ranking.evaluate.plan import BACKBONES, guessed, seconds_left
 from reki.evaluate.options import every, listed, stand_ins
-from reki.evaluate.places import commit, held, mark_quick, nothing_yet, places
+from reki.evaluate.places import commit, held, nothing_yet, places, say_written
 from reki.evaluate.show import about, processes
 from reki.evaluate.training import train_all
 
@@ -52,6 +52,5 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
             used = code_versions(ablations.runs)
             report = AblationReport(chosen.dataset, folds, seeds, commit(), table, users, missing, used)
             print(report.markdown())
-            for path in mark_quick(write_files(where.out, report.files()), chosen.quick):
-                print(path)
+            say_written("ablations", write_files(where.out, report.files()), chosen.quick)
     return code

@@ -145,8 +145,7 @@ def contamination(out: Out, dataset: Dataset = "ml-100k") -> None:
     """How often expected likes come true, against popular items, and what the LLM may have recollected. No training."""
     from reki.evaluate.contamination import run
 
-    for path in run(dataset, out):
-        print(path)
+    run(dataset, out)
 
 
 @app.command()
@@ -178,8 +177,11 @@ def publish(
     out: Out,
     docs: Annotated[Path, typer.Option(help="Folder of the documentation: results.md and results/ in it.")],
 ) -> None:
-    """Make docs/results.md and docs/results/ from the reports in OUT."""
+    """Make docs/results.md and docs/results/ from the reports in OUT; remove what an earlier publication left there."""
     from reki.evaluate.publish import publish as run
 
-    for path in run(out, docs):
+    written, removed = run(out, docs)
+    for path in written:
         print(path)
+    for path in removed:
+        print(f"{path} removed: not in this publication")

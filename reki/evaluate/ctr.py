@@ -7,7 +7,7 @@ from knowledge.base import TerminalError
 from ranking.evaluate.ctr import Evaluation
 from ranking.evaluate.plan import BACKBONES, HEADLINE, SPLITS, Wanted
 from reki.evaluate.options import every, known, listed, stand_ins
-from reki.evaluate.places import commit, held, mark_quick, places
+from reki.evaluate.places import commit, held, nothing_yet, places, say_written
 from reki.evaluate.training import train_all
 
 # Everything beside the headline that `train_variant` knows.
@@ -48,10 +48,10 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
     with held(where.out, train, write):
         code = train_all([evaluation.runs], chosen.workers, train)
         if code != 130 and write:
+            nothing_yet([evaluation.runs], where.out)
             report = evaluation.report(commit())
             print(report.markdown())
-            for path in mark_quick(evaluation.write(report), chosen.quick):
-                print(path)
+            say_written("ctr", evaluation.write(report), chosen.quick)
     return code
 
 

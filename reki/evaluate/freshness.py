@@ -14,7 +14,7 @@ from ranking.evaluate.plan import BACKBONES, Group, Job
 from ranking.evaluate.runs import Runs
 from ranking.sources import Sources
 from reki.evaluate.options import every
-from reki.evaluate.places import commit, held, places
+from reki.evaluate.places import commit, held, places, say_written
 from reki.evaluate.training import train_all
 
 DATASET = "ml-100k"  # the refreshes are of this one
@@ -43,8 +43,7 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
         if code != 130 and write:
             files = freshness_report.files(report(runs, where.data))
             print(files["freshness.md"])
-            for path in write_files(chosen.out, files):
-                print(path)
+            say_written("freshness", write_files(where.out, files), quick=False)
     return code
 
 

@@ -11,6 +11,7 @@ from knowledge.base import TerminalError
 from ranking.datasets.movielens import load
 from ranking.evaluate.runs import Places, Runs
 from ranking.evaluate.store import only_one
+from reki.evaluate.stale import remove_stale
 from reki.paths import ROOT, cache_dir
 from reki.settings import load_settings
 
@@ -70,6 +71,14 @@ def nothing_yet(runs: Sequence[Runs], out: Path) -> None:
     """Raises `TerminalError` (`no_results`) where not one result is there: an empty report replaces no other."""
     if all(len(one.pending()) == len(one.jobs) for one in runs):
         raise TerminalError("no_results", f"nothing was evaluated in {out} yet, by this code on this data")
+
+
+def say_written(part: str, files: list[Path], quick: bool) -> None:
+    """What is done to every report that was written: a quick one is marked, plots of an earlier one go."""
+    for path in mark_quick(files, quick):
+        print(path)
+    for path in remove_stale(files[0].parent, [part], files):
+        print(f"{path} removed: of an earlier report")
 
 
 def mark_quick(files: list[Path], quick: bool) -> list[Path]:

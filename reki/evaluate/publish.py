@@ -5,35 +5,43 @@ from pathlib import Path
 from knowledge.base import TerminalError
 from ranking.evaluate.ctr import write_files
 from reki.evaluate.places import QUICK
+from reki.evaluate.stale import PARTS, ours, remove_stale
 
-# Parts of the page in order, NAME.md with plots NAME-*.svg; those that are not there are left out.
-PARTS = ("ctr", "rerank", "freshness", "ablations", "robust", "contamination")
 _HEAD = """# Results
 
 Written by `reki evaluate publish`; do not edit. The numbers behind it are in [results/](results/).
 """
 
 
-def publish(out: Path, docs: Path) -> list[Path]:
-    """Write results.md and results/ into `docs`; returns the files.
+def publish(out: Path, docs: Path) -> tuple[list[Path], list[Path]]:
+    """Write results.md and results/ into `docs`; returns the files, and those of earlier times that it removed.
 
-    `results/log.md`, written by hand (what was tried), is put at the end. Raises `TerminalError` (`no_results`).
+    Removed is what bears a name that this command writes (`stale.ours`) and is not of this publication.
+    `results/log.md`, written by hand (what was tried), is put at the end. Raises `TerminalError`: `no_results`, `bad_result`.
     """
     page, files = [_HEAD], {}
     for name in PARTS:
         if not (out / f"{name}.md").exists():
             continue
-        page.append((out / f"{name}.md").read_text())
+        page.append(_text(out / f"{name}.md"))
         if page[-1].startswith(QUICK):
             raise TerminalError("no_results", f"{out / name}.md is of a quick run, which proves nothing")
-        for picture in sorted(out.glob(f"{name}-*.svg")):
-            page.append(f"![{picture.stem}](results/{picture.name})\n")
-            files[picture.name] = picture.read_text()
-        for numbers in sorted(out.glob(f"{name}*.json")):
-            files[numbers.name] = numbers.read_text()
+        own = [path for path in sorted(out.iterdir()) if ours(path.name, [name])]
+        page += [f"![{path.stem}](results/{path.name})\n" for path in own if path.suffix == ".svg"]
+        files |= {path.name: _text(path) for path in own}
     if not files:
         raise TerminalError("no_results", f"no report in {out}: `reki evaluate ctr` writes one")
     log = docs / "results" / "log.md"
     if log.exists():
-        page.append(log.read_text())
-    return [*write_files(docs, {"results.md": "\n".join(page)}), *write_files(docs / "results", files)]
+        page.append(_text(log))
+    written = [*write_files(docs, {"results.md": "\n".join(page)}), *write_files(docs / "results", files)]
+    return written, remove_stale(docs / "results", PARTS, written)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except UnicodeDecodeError as error:
+        raise TerminalError(
+            "bad_result", f"{path} is damaged ({error.reason}): the command that made it writes it anew with --report"
+        ) from error

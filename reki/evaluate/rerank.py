@@ -8,7 +8,7 @@ from ranking.evaluate.lists import KINDS
 from ranking.evaluate.rerank import RERANKERS, VARIANTS, RerankEvaluation, WantedLists
 from ranking.evaluate.rerank_report import RerankReport
 from reki.evaluate.options import every, known, listed, stand_ins
-from reki.evaluate.places import commit, held, mark_quick, nothing_yet, places
+from reki.evaluate.places import commit, held, nothing_yet, places, say_written
 from reki.evaluate.training import train_all
 
 
@@ -56,6 +56,5 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
             tables, missing = evaluation.tables()
             report = RerankReport(chosen.dataset, wanted, commit(), tables, missing)
             print(report.markdown())
-            for path in mark_quick(write_files(where.out, report.files()), chosen.quick):
-                print(path)
+            say_written("rerank", write_files(where.out, report.files()), chosen.quick)
     return code

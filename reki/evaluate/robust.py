@@ -8,7 +8,7 @@ from ranking.evaluate.plan import BACKBONES
 from ranking.evaluate.robust import Robustness, WantedRobust
 from ranking.evaluate.robust_report import files
 from reki.evaluate.options import every
-from reki.evaluate.places import commit, held, mark_quick, nothing_yet, places
+from reki.evaluate.places import commit, held, nothing_yet, places, say_written
 from reki.evaluate.training import train_all
 
 
@@ -37,6 +37,5 @@ def run(chosen: Chosen, train: bool = True, write: bool = True) -> int:
             nothing_yet([robust.runs], where.out)
             made = files(robust, commit())
             print(made["robust.md"])
-            for path in mark_quick(write_files(where.out, made), chosen.quick):
-                print(path)
+            say_written("robust", write_files(where.out, made), chosen.quick)
     return code

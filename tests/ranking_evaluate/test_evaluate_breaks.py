@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from knowledge.base import TerminalError
 from ranking.evaluate.store import Result, ResultStore, take
 from ranking.settled import FILE, load_settled
+from reki.cli import app
 from reki.evaluate.ctr import Chosen, _wanted
 from reki.evaluate.options import every
-from reki.evaluate.places import QUICK, mark_quick
+from reki.evaluate.places import QUICK, mark_quick, say_written
 from reki.evaluate.publish import publish
 
 
@@ -49,6 +51,53 @@ def test_a_quick_report_says_so_and_is_not_published(tmp_path: Path) -> None:
     assert page.read_text().startswith(QUICK)
     with pytest.raises(TerminalError, match="quick"):
         publish(tmp_path, tmp_path / "docs")
+
+
+def test_a_publication_removes_its_own_stale_files_and_nobody_elses(tmp_path: Path) -> None:
+    out, docs = tmp_path / "out", tmp_path / "docs"
+    (docs / "results").mkdir(parents=True)
+    out.mkdir()
+    for name in ("ctr.md", "ctr.json", "ctr_details.json", "ctr-auc.svg", "ctr_notes.json", "rerank.json"):
+        (out / name).write_text("")
+    stale = ["ctr-gone.svg", "rerank.json", "rerank_details.json", "robust-masks.svg"]
+    hands = [
+        "ideas.md",
+        "log.md",
+        "tuning.json",
+        "knowledge-loss.json",
+        "ctr.csv",
+        "ctrl-x.svg",
+        "my-ctr-auc.svg",
+        "ctr-x.png",
+    ]
+    for name in [*stale, *hands]:
+        (docs / "results" / name).write_text("")
+    done = CliRunner().invoke(app, ["evaluate", "publish", "--out", str(out), "--docs", str(docs)])
+    assert done.exit_code == 0, done.output
+    assert [line.split()[0] for line in done.output.splitlines() if "removed" in line] == [
+        str(docs / "results" / name) for name in stale
+    ]
+    fresh = ["ctr.json", "ctr_details.json", "ctr-auc.svg"]
+    assert sorted(path.name for path in (docs / "results").iterdir()) == sorted([*hands, *fresh])
+
+
+def test_plots_of_an_earlier_report_are_not_left_to_be_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("freshness-auc-dcnv2.svg", "freshness-auc-din.svg", "freshness.json", "robust-masks.svg"):
+        (tmp_path / name).write_text("")
+    say_written("freshness", [tmp_path / "freshness.json", tmp_path / "freshness-auc-din.svg"], quick=False)
+    assert f"{tmp_path}/freshness-auc-dcnv2.svg removed" in capsys.readouterr().out
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"freshness-auc-din.svg", "freshness.json", "robust-masks.svg"}
+
+
+def test_a_damaged_report_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ctr.md").write_bytes(b"## A\n")
+    (tmp_path / "ctr.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(TerminalError, match=r"ctr\.json is damaged"):
+        publish(tmp_path, tmp_path / "docs")
+    assert not (tmp_path / "docs").exists()
 
 
 def test_headline_and_all_may_stand_among_other_variants() -> None:

@@ -3,11 +3,13 @@
 import fcntl
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from knowledge.base import TerminalError
 from ranking.evaluate.runs import Runs
+from ranking.evaluate.store import Result, SampleTable
 from reki.cli import app
 from reki.evaluate import ablations, ctr, rerank, robust
 from reki.evaluate.places import DATASETS, places
@@ -172,3 +174,15 @@ def test_results_to_reuse_that_are_not_there_are_refused(
     if command[0] == "evaluate":
         done = CliRunner().invoke(app, [*command, *out, "--reuse", "0123456789ab"])
         assert done.exit_code == 0, done.output
+
+
+def test_results_of_other_code_alone_give_no_report_in_the_place_of_an_earlier_one(
+    tmp_path: Path, fetched: Path
+) -> None:
+    store = Runs("ml-100k", places("ml-100k", tmp_path, False, make=False), [], "", "").store
+    numbers = np.zeros(1, dtype=np.int32)
+    store.write("0123456789ab", "0-s0-din-ours", Result(np.zeros(1), np.zeros(1), numbers, numbers, {}))
+    store.write_samples(SampleTable(numbers, np.zeros(1), numbers))
+    (tmp_path / "ctr.md").write_text("## Earlier\n")
+    assert "nothing was evaluated" in refused("ctr", "--out", str(tmp_path), "--report")
+    assert (tmp_path / "ctr.md").read_text() == "## Earlier\n"
