@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 import knowledge
+from knowledge.base import TerminalError
 from ranking.evaluate.plan import Job
 from ranking.evaluate.pool import Event, Pool
 from ranking.evaluate.store import Result, ResultStore
@@ -20,6 +23,22 @@ class Places:
     encodings: Path
     cache: Path
     out: Path
+
+
+def wrong(result: Result, samples: int | None) -> str:
+    """What makes a result unusable, or nothing; `samples`: how many samples there are, if that is known."""
+    if not isinstance(result.about, dict) or not all(
+        isinstance(result.about.get(name), int | float) for name in ("epochs", "cpu_s")
+    ):
+        return "how it was made is not told"
+    for logits, numbers in ((result.valid, result.valid_numbers), (result.test, result.test_numbers)):
+        if logits.ndim != 1 or logits.shape != numbers.shape or not np.issubdtype(numbers.dtype, np.integer):
+            return f"{logits.shape} predictions of {numbers.shape} samples"
+        if not np.isfinite(logits).all():
+            return "a prediction is not a finite number"
+        if samples is not None and len(numbers) and not 0 <= numbers.min() <= numbers.max() < samples:
+            return f"it is of samples beyond the {samples} that there are"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -62,8 +81,26 @@ class Runs:
         return None
 
     def read(self, job: Job) -> Result:
-        """The result of a run that has one."""
-        return self.store.read(str(self.found(job)), job.name)
+        """The result of a run that has one; raises `TerminalError` (`bad_result`) for one that cannot be used."""
+        code = str(self.found(job))
+        result = self.store.read(code, job.name)
+        problem = wrong(result, self._samples)
+        if problem:
+            path = self.store.path(code, job.name)
+            raise TerminalError("bad_result", f"{path} is damaged ({problem}): delete it, and it is made again")
+        return result
+
+    @cached_property
+    def _samples(self) -> int | None:
+        """How many there are; None before the first run. Raises `TerminalError` (`bad_result`)."""
+        path = self.store.folder / "samples.npz"
+        if not path.exists():
+            return None
+        table = self.store.samples()
+        lengths = {len(table.user), len(table.item), len(table.label)}
+        if len(lengths) > 1:
+            raise TerminalError("bad_result", f"{path} is damaged: delete it and one result, and run again")
+        return lengths.pop()
 
     def pending(self) -> list[Job]:
         """Runs without a result."""
@@ -73,8 +110,9 @@ class Runs:
         """Seconds of the finished runs, by (backbone, variant)."""
         seen: dict[tuple[str, str], list[float]] = {}
         for job in self.jobs:
-            if self.found(job) is not None:
-                seen.setdefault((job.backbone, job.variant), []).append(float(self.read(job).about["wall_s"]))
+            wall_s = None if self.found(job) is None else self.read(job).about.get("wall_s")
+            if wall_s is not None:
+                seen.setdefault((job.backbone, job.variant), []).append(float(wall_s))
         return seen
 
     def expected(self) -> dict[tuple[str, str], list[float]]:

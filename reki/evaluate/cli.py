@@ -13,8 +13,9 @@ app = typer.Typer(help="Compare recommenders on a data set, and write the report
 Dataset = Annotated[str, typer.Option(help="Name of the data set.")]
 Backbones = Annotated[str, typer.Option(help="all, or names with commas between.")]
 Folds = Annotated[int, typer.Option(min=0, max=5, help="How many of the five folds over all users.")]
-Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each model, with different seeds.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes of one thread each; 0 = one a core.")]
+SomeFolds = Annotated[int, typer.Option(min=1, max=5, help="How many of the five folds over all users.")]
+Seeds = Annotated[int, typer.Option(min=1, max=100, help="Trainings of each model, with different seeds.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes of one thread each, at most one a core; 0 = as many.")]
 Out = Annotated[Path, typer.Option(help="Folder of results and report; run again, it goes on where it was.")]
 Reuse = Annotated[str, typer.Option(help="Code versions whose results may stand in for this one's, with commas.")]
 Only = Annotated[bool, typer.Option("--report", help="Train nothing: report what is there.")]
@@ -76,11 +77,11 @@ def rerank(
     dataset: Dataset = "ml-100k",
     backbones: Annotated[str, typer.Option(help="Rerankers: all, or names with commas between.")] = "all",
     variants: Annotated[str, typer.Option(help="all, or names with commas between.")] = "all",
-    folds: Folds = 5,
+    folds: SomeFolds = 5,
     seeds: Seeds = 2,
     kinds: Annotated[str, typer.Option(help="How lists are filled up: popularity, uniform.")] = "popularity,uniform",
     uniform_variants: Annotated[str, typer.Option(help="Which of the variants run on uniform lists.")] = "plain,ours",
-    uniform_seeds: Annotated[int, typer.Option(min=1, help="Trainings of each model on uniform lists.")] = 1,
+    uniform_seeds: Annotated[int, typer.Option(min=1, max=100, help="Trainings of each model on uniform lists.")] = 1,
     workers: Workers = 0,
     reuse: Reuse = "",
     report: Only = False,
@@ -123,7 +124,7 @@ def robust(
     out: Out,
     dataset: Dataset = "ml-100k",
     backbones: Backbones = "din,dcnv2",
-    folds: Annotated[int, typer.Option(min=1, max=5, help="How many of the five folds over all users.")] = 5,
+    folds: SomeFolds = 5,
     seeds: Seeds = 1,
     workers: Workers = 0,
     report: Only = False,
@@ -155,7 +156,7 @@ def ablations(
     dataset: Dataset = "ml-100k",
     only: Annotated[str, typer.Option(help="Rows or sections with commas between; empty = all.")] = "",
     backbones: Backbones = "din,dcnv2",
-    folds: Annotated[int, typer.Option(min=1, max=5, help="How many of the five folds over all users.")] = 5,
+    folds: SomeFolds = 5,
     seeds: Seeds = 1,
     workers: Workers = 0,
     reuse: Reuse = "",

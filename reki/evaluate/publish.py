@@ -17,7 +17,8 @@ def publish(out: Path, docs: Path) -> tuple[list[Path], list[Path]]:
     """Write results.md and results/ into `docs`; returns the files, and those of earlier times that it removed.
 
     Removed is what bears a name that this command writes (`stale.ours`) and is not of this publication.
-    `results/log.md`, written by hand (what was tried), is put at the end. Raises `TerminalError`: `no_results`, `bad_result`.
+    `results/log.md`, written by hand (what was tried), is put at the end.
+    Raises `TerminalError`: `no_results`, `bad_result`.
     """
     page, files = [_HEAD], {}
     for name in PARTS:

@@ -24,8 +24,9 @@ def duration(seconds: float) -> str:
 
 
 def processes(workers: int) -> int:
-    """As many as named, or one a core."""
-    return workers or len(os.sched_getaffinity(0))
+    """As many as named, or one a core, and never more: each has one busy thread, and holds a fold in memory."""
+    cores = len(os.sched_getaffinity(0))
+    return min(workers or cores, cores)
 
 
 def about(seconds: float, guess: str, more: str = "") -> str:

@@ -12,6 +12,8 @@ from reki.evaluate.places import environment
 def train_all(parts: Sequence[Runs], workers: int, train: bool) -> int:
     """Returns the exit code: 1 if a model failed, 130 after Ctrl-C; with `train` false only the plan is said."""
     cpus = show.processes(workers)
+    if workers > cpus:
+        print(f"--workers {workers}: {cpus} of them, one a core; more would take memory and save no time")
     for runs in parts:
         print("\n".join(show.plan_lines(runs, cpus)), flush=True)
     failed: dict[Job, str] = {}

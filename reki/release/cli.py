@@ -43,7 +43,7 @@ def settle(
     out: Annotated[Path, typer.Option(help="Folder of `reki evaluate ctr`, with the variants plain, ours_summaries.")],
     dataset: Annotated[str, typer.Option(help="Name of the data set.")] = "ml-100k",
     folds: Annotated[int, typer.Option(min=2, max=5, help="How many of the five folds count.")] = 5,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds of each count.")] = 2,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="How many seeds of each count.")] = 2,
     reuse: Annotated[str, typer.Option(help="Code versions whose results may stand in, with commas.")] = "",
     to: Annotated[
         Path | None, typer.Option(help="File to write; by default the one that training reads, ranking/settled.json.")

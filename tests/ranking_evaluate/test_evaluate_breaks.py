@@ -1,13 +1,16 @@
 """What the evaluation commands say to damaged files and odd options: one sentence, and no claim without evidence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from knowledge.base import TerminalError
+from ranking.evaluate.runs import wrong
 from ranking.evaluate.store import Result, ResultStore, take
 from ranking.settled import FILE, load_settled
 from reki.cli import app
@@ -30,6 +33,25 @@ def test_an_empty_or_half_written_result_is_named_as_damaged(tmp_path: Path) -> 
     path.write_bytes(b"")
     with pytest.raises(TerminalError, match="damaged"):
         store.read("code", "run")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"about": [1]},
+        {"about": {"epochs": 3}},
+        {"test": np.zeros(3)},
+        {"test": np.full(4, np.nan)},
+        {"test_numbers": np.arange(4.0)},
+        {"test_numbers": np.arange(6, 10)},
+        {"valid_numbers": np.arange(-1, 3)},
+    ],
+)
+def test_a_result_that_does_not_fit_its_samples_is_named_as_damaged(broken: dict[str, Any]) -> None:
+    numbers, about = np.arange(4), {"epochs": 3, "cpu_s": 1.0}
+    good = Result(np.zeros(4), np.zeros(4), numbers, numbers, about)
+    assert wrong(good, 8) == wrong(good, None) == ""
+    assert wrong(replace(good, **broken), 8)
 
 
 def test_a_missing_sample_table_beside_results_is_not_called_an_empty_folder(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from ranking.evaluate.store import Result, SampleTable
 from reki.cli import app
 from reki.evaluate import ablations, ctr, rerank, robust
 from reki.evaluate.places import DATASETS, places
+from reki.evaluate.show import processes
 from reki.paths import cache_dir
 
 COMMANDS = ("ctr", "rerank", "freshness", "robust", "ablations")
@@ -174,6 +175,18 @@ def test_results_to_reuse_that_are_not_there_are_refused(
     if command[0] == "evaluate":
         done = CliRunner().invoke(app, [*command, *out, "--reuse", "0123456789ab"])
         assert done.exit_code == 0, done.output
+
+
+def test_more_processes_than_cores_and_seeds_beyond_number_are_not_begun(tmp_path: Path, fetched: Path) -> None:
+    cores = processes(0)
+    assert [processes(1), processes(cores), processes(1000)] == [1, cores, cores]
+    done = CliRunner().invoke(app, ["evaluate", "ctr", "--plan", "--workers", "1000", "--out", str(tmp_path)])
+    assert f"--workers 1000: {cores} of them, one a core" in done.output
+    for command, more in (("ctr", "--seeds"), ("rerank", "--uniform-seeds"), ("freshness", "--seeds")):
+        done = CliRunner().invoke(app, ["evaluate", command, "--plan", more, "1000000000", "--out", str(tmp_path)])
+        assert done.exit_code == 2
+    done = CliRunner().invoke(app, ["evaluate", "rerank", "--plan", "--folds", "0", "--out", str(tmp_path)])
+    assert done.exit_code == 2
 
 
 def test_results_of_other_code_alone_give_no_report_in_the_place_of_an_earlier_one(

@@ -42,7 +42,9 @@ def robust(tmp_path_factory):
         views = ["full"] if job.group.split.startswith(COLD) else views_of(job.variant)
         noise = [NOISE.get(view, 1.0) if job.variant != "plain" else 6.0 for view in views]
         test_logit = np.concatenate([true[test] + scale * draw.normal(size=len(test)) for scale in noise])
-        result = Result(true[valid], test_logit, valid, np.tile(test, len(views)), {"epochs": 1, "wall_s": 1.0})
+        result = Result(
+            true[valid], test_logit, valid, np.tile(test, len(views)), {"epochs": 1, "cpu_s": 1.0, "wall_s": 1.0}
+        )
         one.runs.store.write(one.runs.versions[job.backbone], job.name, result)
     return one
 
