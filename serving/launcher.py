@@ -68,6 +68,8 @@ def environment(base: dict[str, str]) -> dict[str, str]:
     """`base` with the paths that the server and its stub need. Triton environment only."""
     libraries = [str(sysconfig.get_config_var("LIBDIR")), str(_site() / "nvidia_pytriton.libs")]
     return {
+        # numpy's products in a model are small: a second thread would only wait for its turn.
+        "OPENBLAS_NUM_THREADS": "1",
         **base,
         # This interpreter's libpython first, or the stub takes another one and fails in odd ways.
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),

@@ -29,9 +29,9 @@ def score(ranker: torch.nn.Module, requests: Sequence[Request], device: torch.de
         longest = lengths[waiting[-1]]
         group = waiting[-max(1, rows // longest) :]
         del waiting[-len(group) :]
-        batch = _stack([requests[place] for place in group], longest, device)
         with torch.inference_mode():
-            answer = torch.sigmoid(ranker(batch)).float().cpu().numpy()
+            logits = _logits(ranker, [requests[place] for place in group], longest, device)
+            answer = torch.sigmoid(logits).float().cpu().numpy()
         for place, row in zip(group, answer, strict=True):
             scores[place] = row[: lengths[place]][requests[place]["item_first"][0]]
     return scores
@@ -56,17 +56,33 @@ def explain(ranker: torch.nn.Module, request: Request, device: torch.device) -> 
         mask[0, place] = 0
         variants.append({**request, "user_mask": mask})
     with torch.inference_mode():
-        batch = _stack(variants, request["item_index"].shape[1], device)
-        logits = ranker(batch).float().cpu().numpy()[:, request["item_first"][0]]
+        answer = _logits(ranker, variants, request["item_index"].shape[1], device)
+    logits = answer.float().cpu().numpy()[:, request["item_first"][0]]
     falls = logits[:1] - logits[1:]
     return json.dumps(
         {PARTS[place]: [round(float(x), 4) for x in fall] for place, fall in zip(used, falls, strict=True)}
     )
 
 
-def _stack(requests: Sequence[Request], longest: int, device: torch.device) -> dict[str, torch.Tensor]:
+def _logits(ranker: torch.nn.Module, requests: Sequence[Request], longest: int, device: torch.device) -> torch.Tensor:
+    """Log-odds f32[B, longest]; on a CPU the head's part comes from `columns`, where the ranker has them."""
+    columns = getattr(ranker, "columns", None) if device.type == "cpu" else None
+    if columns is None:
+        logits: torch.Tensor = ranker(_stack(requests, RANKER_TENSORS, longest, device))
+        return logits
+    matched = np.zeros((len(requests), longest, columns.width), np.float32)
+    for place, request in enumerate(requests):
+        matched[place, : request["item_index"].shape[1]] = columns(request)
+    names = [name for name in RANKER_TENSORS if name not in columns.ALONE]
+    logits = ranker(_stack(requests, names, longest, device), torch.from_numpy(matched))
+    return logits
+
+
+def _stack(
+    requests: Sequence[Request], names: Sequence[str], longest: int, device: torch.device
+) -> dict[str, torch.Tensor]:
     batch = {}
-    for name in RANKER_TENSORS:
+    for name in names:
         arrays = [request[name] for request in requests]
         if name in ITEM_TENSORS and any(array.shape[1] != longest for array in arrays):
             padded = np.zeros((len(arrays), longest, *arrays[0].shape[2:]), arrays[0].dtype)
