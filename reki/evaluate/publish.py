@@ -20,7 +20,8 @@ def publish(out: Path, docs: Path) -> tuple[list[Path], list[Path]]:
     `results/log.md`, written by hand (what was tried), is put at the end.
     Raises `TerminalError`: `no_results`, `bad_result`.
     """
-    page, files = [_HEAD], {}
+    page = [_HEAD]
+    files: dict[str, str] = {}
     for name in PARTS:
         if not (out / f"{name}.md").exists():
             continue
