@@ -43,7 +43,7 @@ def write_rows(catalogue: Catalogue, releases: dict[str, Release], draw: np.rand
     items = [f"item:{number}" for number in range(ITEMS)]
     for name, release in releases.items():
         for item_id in items:
-            catalogue.item(item_id, release.release_id, slot=SLOTS[name])
+            catalogue.item(item_id, release.release_id, slot=SLOTS[name], unit=True)
     for number in range(USERS):
         history = [items[place] for place in draw.choice(ITEMS, HISTORY, replace=False)]
         catalogue.history(f"user:{number}", history, draw.integers(1, 6, HISTORY).astype(float), 60)

@@ -93,8 +93,11 @@ class Catalogue:
     def numbers(self, *shape):
         return self.draw.standard_normal(shape).astype(np.float32)
 
-    def item(self, item_id, release=RELEASE, rev=1, slot="blue"):
+    def item(self, item_id, release=RELEASE, rev=1, slot="blue", unit=False):
+        """`unit`: each factor's vector has length 1, as a release's have."""
         self.vec[item_id] = self.numbers(schema.FACTORS, schema.DIM)
+        if unit:
+            self.vec[item_id] /= np.linalg.norm(self.vec[item_id], axis=-1, keepdims=True)
         self.summary[item_id] = self.numbers(schema.SUMMARY)
         values = {"item_vec": self.vec[item_id].reshape(-1), "item_summary": self.summary[item_id]}
         self.write("item", item_id, FeatureRow("item_vector", values, rev, release, slot=slot))
