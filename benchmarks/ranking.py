@@ -158,6 +158,22 @@ def experienced(seconds: float) -> dict[str, float]:
     return take_turns({"100x100": lambda: experienced_many(users, vectors)}, seconds)["100x100"]
 
 
+def machine(threads: int) -> dict[str, str | int]:
+    """The processor, the GPU where there is one, and the threads on the processor."""
+    about: dict[str, str | int] = {"processor": processor(), "threads": threads, "torch": torch.__version__}
+    return about | ({"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})
+
+
+def processor() -> str:
+    """Its model name where Linux says one, else what Python says, else the architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
@@ -171,7 +187,7 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     devices = [torch.device("cpu")] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
     found = {
-        "machine": {"processor": platform.processor() or platform.machine(), "threads": chosen.threads},
+        "machine": machine(chosen.threads),
         "forward": {device.type: forward(device, chosen.backbones, chosen.seconds) for device in devices},
         "experienced_many": experienced(chosen.seconds),
     }

@@ -1,12 +1,13 @@
 """How fast our DIN and DCN V2 (`plain`) train, beside DeepCTR-Torch's models of the same papers, in one run.
 
     pip install --no-deps --target BESIDE deepctr-torch==0.3.0
-    PYTHONPATH=BESIDE .venv/bin/python -m benchmarks.training_speed --data DIR --out FILE.json
+    PYTHONPATH=BESIDE .venv/bin/python -m benchmarks.training_speed --data DIR --out FILE.json [--device cuda]
 
 `--data` is RecBole's ml-100k folder (`reki demo` fetches it). DeepCTR-Torch is no dependency of ours: without it the
 command ends and says how to get it. (On import it asks PyPI for its newest version.)
 
-Samples per second of processor time: forward, loss, backward and step, one thread.
+Samples per second of processor time, or of the wall clock with `--device cuda`: forward, loss, backward and step, one
+thread; on a GPU all batches lie there before.
 Models take turns of `--steps` steps; a ratio is the median over turns of ours over theirs. No validation, no reading of
 data, no library's own training loop (theirs would add a data loader and metrics): it favours neither.
 
@@ -59,7 +60,7 @@ def load(folder: Path) -> tuple[Batch, Tensor, int]:
     return samples.ids(numbers, index, HISTORY), torch.from_numpy(samples.label[numbers]), len(vocabulary) + 2
 
 
-def theirs(backbone: str, shape: RankerShape) -> tuple[nn.Module, Callable[[Batch], Tensor]]:
+def theirs(backbone: str, shape: RankerShape, device: str) -> tuple[nn.Module, Callable[[Batch], Tensor]]:
     """DeepCTR-Torch's model, and its one input matrix from a batch."""
     try:
         from deepctr_torch.inputs import DenseFeat, SparseFeat, VarLenSparseFeat
@@ -75,6 +76,7 @@ def theirs(backbone: str, shape: RankerShape) -> tuple[nn.Module, Callable[[Batc
         DenseFeat("values", length),
     ]
     tower = {"dnn_hidden_units": shape.hidden, "dnn_dropout": shape.dropout, "l2_reg_dnn": 0, "l2_reg_embedding": 0}
+    tower["device"] = device
     if backbone == "din":
         unit = {"att_hidden_size": (36,), "att_activation": "relu", "att_weight_normalization": True}
         model = DIN(columns, ["item"], **tower, **unit)
@@ -98,27 +100,34 @@ def theirs(backbone: str, shape: RankerShape) -> tuple[nn.Module, Callable[[Batc
 class Trainer:
     """One model and its optimiser."""
 
-    def __init__(self, model: nn.Module, loss: Callable[[int], Tensor]) -> None:
+    def __init__(self, model: nn.Module, loss: Callable[[int], Tensor], device: str) -> None:
         self._model = model.train()
         self._loss = loss
+        self._gpu = device == "cuda"
         self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
 
     def run(self, steps: range) -> float:
-        """Samples per second of processor time over these steps."""
-        begin = time.process_time()
+        """Samples per second over these steps."""
+        begin = self._now()
         for step in steps:
             loss = self._loss(step)
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
-        return len(steps) * BATCH / (time.process_time() - begin)
+        return len(steps) * BATCH / (self._now() - begin)
+
+    def _now(self) -> float:
+        if not self._gpu:
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
 
 
-def trainers(backbone: str, batches: list[tuple[Batch, Tensor]], vocabulary: int) -> dict[str, Trainer]:
+def trainers(backbone: str, batches: list[tuple[Batch, Tensor]], vocabulary: int, device: str) -> dict[str, Trainer]:
     shape = RankerShape(vocabulary=vocabulary, backbone=backbone, knowledge=False)
     torch.manual_seed(0)
-    own = Ranker(shape)
-    other, matrix = theirs(backbone, shape)
+    own = Ranker(shape).to(device)
+    other, matrix = theirs(backbone, shape, device)
     matrices = [matrix(batch) for batch, _ in batches]
     labels = [label for _, label in batches]
 
@@ -130,11 +139,10 @@ def trainers(backbone: str, batches: list[tuple[Batch, Tensor]], vocabulary: int
         place = step % len(batches)
         return fn.binary_cross_entropy(other(matrices[place]).squeeze(1), labels[place])
 
-    return {"ours": Trainer(own, ours_loss), "deepctr_torch": Trainer(other, theirs_loss)}
+    return {"ours": Trainer(own, ours_loss, device), "deepctr_torch": Trainer(other, theirs_loss, device)}
 
 
-def measure(batches: list[tuple[Batch, Tensor]], vocabulary: int, backbone: str, steps: int, turns: int) -> object:
-    both = trainers(backbone, batches, vocabulary)
+def measure(both: dict[str, Trainer], steps: int, turns: int) -> object:
     rates: dict[str, list[float]] = {name: [] for name in both}
     for trainer in both.values():
         trainer.run(range(5))
@@ -156,19 +164,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=20, help="of a turn")
     parser.add_argument("--turns", type=int, default=11)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     args = parser.parse_args()
-    theirs("din", RankerShape(vocabulary=10))  # says at once where it is missing
+    device = args.device
+    theirs("din", RankerShape(vocabulary=10), device)  # says at once where it is missing
     torch.set_num_threads(1)
     ids, labels, vocabulary = load(args.data)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     chunks = order.split(BATCH)[: len(order) // BATCH]
-    batches = [({name: tensor[chunk] for name, tensor in ids.items()}, labels[chunk]) for chunk in chunks]
+    batches = [
+        ({name: tensor[chunk].to(device) for name, tensor in ids.items()}, labels[chunk].to(device)) for chunk in chunks
+    ]
     found = {
         "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "threads": 1,
         "batch": BATCH,
         "samples": len(labels),
-        "models": {name: measure(batches, vocabulary, name, args.steps, args.turns) for name in ("din", "dcnv2")},
+        "models": {
+            name: measure(trainers(name, batches, vocabulary, device), args.steps, args.turns)
+            for name in ("din", "dcnv2")
+        },
     }
     args.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
