@@ -5,15 +5,19 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from ranking.collaborative import RANK
 from ranking.model import Ranker
+from ranking.release import Release
 from ranking.shape import FIRST_GROUPS, RankerShape
 from ranking.variants import VARIANTS
 from serving.head_columns import GROUPS, HeadColumns
 from serving.ranker_load import TRAINED, ReleaseRanker, load_ranker
 from serving.scoring import explain, score
+from serving.tensors import RANKER_TENSORS
 from tests.ranking.test_head import A, D, F, H, R, V, drawn_batch, drawn_head
+from tests.release.write_fixture import FIXTURES
 from tests.serving.test_scoring import request
 from tests.serving.world import drawn_release
 
@@ -93,6 +97,19 @@ def test_an_earlier_release_is_served_by_torch(tmp_path):
     with torch.inference_mode():
         wanted = torch.sigmoid(torch_alone(batch))[0].numpy()
     np.testing.assert_allclose(score(ranker, [one], CPU)[0], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["first", "tempered", "ours"])
+def test_what_an_earlier_version_wrote_is_served_with_the_scores_of_that_day(name):
+    (path,) = (FIXTURES / name).glob("*/")
+    ranker = ReleaseRanker(Release.load(path)).eval()
+    assert (ranker.columns is not None) == (name != "first")
+    inputs, answers = (load_file(FIXTURES / name / f"{kind}.safetensors") for kind in ("inputs", "answers"))
+    wanted = torch.sigmoid(answers["logits"] / ranker.temperature)
+    first = {"item_first": np.arange(wanted.shape[1], dtype=np.int32).reshape(1, -1)}
+    tensors = {key: inputs[key] for key in RANKER_TENSORS}
+    scores = score(ranker, [alone(tensors, user) | first for user in range(len(wanted))], CPU)
+    np.testing.assert_allclose(np.stack(scores), wanted, atol=1e-5)
 
 
 def test_vectors_that_overflow_spoil_their_own_request_alone(release):
