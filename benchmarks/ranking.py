@@ -39,7 +39,7 @@ from ranking.backbones import BACKBONES
 from ranking.collaborative import RANK
 from ranking.model import Ranker
 from ranking.shape import RankerShape
-from ranking.variants import VARIANTS
+from ranking.variants import HEAD_HIDDEN, VARIANTS
 
 HISTORY = 50
 SHAPES = ((1, 100), (64, 100))
@@ -108,6 +108,8 @@ def network(backbone: str, name: str) -> Ranker:
             groups=groups,
             summaries=False,
             collaborative=RANK,
+            head_hidden=HEAD_HIDDEN,
+            head_reweighs=True,
         )
     )
 

@@ -20,7 +20,7 @@ from feature_repo import schema
 from ranking.collaborative import RANK
 from ranking.release import Release
 from ranking.shape import RankerShape
-from ranking.variants import VARIANTS
+from ranking.variants import HEAD_HIDDEN, VARIANTS
 from serving.export import export_release
 from serving.layout import feast_layout
 from serving.measure import Request, measure
@@ -34,7 +34,14 @@ CONCURRENCY = (1, 8)
 def drawn(folder: Path, name: str) -> Release:
     vocabulary = {f"item:{number}": 2 + number for number in range(ITEMS)}
     groups = tuple(VARIANTS[name].groups)
-    shape = RankerShape(vocabulary=2 + ITEMS, groups=groups, summaries=False, collaborative=RANK)
+    shape = RankerShape(
+        vocabulary=2 + ITEMS,
+        groups=groups,
+        summaries=False,
+        collaborative=RANK,
+        head_hidden=HEAD_HIDDEN,
+        head_reweighs=True,
+    )
     return drawn_release(folder, vocabulary, shape)
 
 

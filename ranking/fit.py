@@ -19,8 +19,8 @@ from ranking.model import Ranker
 
 Progress = Callable[[int, int], None]
 
-# Hidden independently per sample, so that one release serves new items, cold users and every tier.
-HIDE_ID, HIDE_HISTORY, HIDE_EXPERIENCED, HIDE_EXPECTED, HIDE_SUMMARY, HIDE_ITEM = 0.1, 0.1, 0.1, 0.2, 0.2, 0.05
+# Hidden independently per copy of a sample, so that one release serves new items, cold users and every tier.
+HIDE_ID, HIDE_HISTORY, HIDE_EXPERIENCED, HIDE_EXPECTED, HIDE_SUMMARY, HIDE_ITEM = 0.2, 0.2, 0.1, 0.2, 0.2, 0.15
 _SCORE_ROWS = 2048
 
 
@@ -78,8 +78,8 @@ def fit(
         order = torch.from_numpy(draw.permutation(train))
         for step in range(per_epoch):
             numbers = order[step * options.batch : (step + 1) * options.batch]
-            batch = _batch(inputs, hein, numbers)
-            hide(batch, draw)
+            batch, rows = with_hidden(_batch(inputs, hein, numbers), draw)
+            numbers = numbers[rows]
             loss = fn.binary_cross_entropy_with_logits(_logits(ranker, inputs, batch, numbers), inputs.label[numbers])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call] # torch's own
@@ -137,8 +137,19 @@ def predict(ranker: Ranker, hein: Hein | None, inputs: Inputs, numbers: Ints) ->
     return torch.cat(parts).numpy()
 
 
-def hide(batch: dict[str, Tensor], draw: np.random.Generator) -> None:
-    """Hide parts of the batch at random, in place, each independently of the others."""
+def with_hidden(batch: dict[str, Tensor], draw: np.random.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    """The B samples, and behind them copies of those of which `hide` hides something; and rows, i64[B + copies].
+
+    Samples are seen whole as well: in place of the whole ones, the copies cost 0.001 AUC where nothing is hidden.
+    """
+    hidden = dict(batch)
+    copied = torch.nonzero(hide(hidden, draw)).squeeze(1)
+    rows = torch.cat([torch.arange(len(batch["user_mask"])), copied])
+    return {name: torch.cat([tensor, hidden[name][copied]]) for name, tensor in batch.items()}, rows
+
+
+def hide(batch: dict[str, Tensor], draw: np.random.Generator) -> Tensor:
+    """Hide parts of the batch at random, in place, each independently; bool[B] says of which samples any."""
     shares = torch.tensor([HIDE_HISTORY, HIDE_EXPERIENCED, HIDE_EXPECTED, HIDE_SUMMARY, HIDE_ITEM, HIDE_ID])
     drawn = torch.from_numpy(draw.random((len(batch["user_mask"]), len(shares)), dtype=np.float32))
     shown = (drawn >= shares).to(torch.uint8)
@@ -146,6 +157,7 @@ def hide(batch: dict[str, Tensor], draw: np.random.Generator) -> None:
     batch["item_mask"] = batch["item_mask"] * shown[:, 4:5]
     # Index 1 = unknown: the embedding of items that the release has never seen.
     batch["item_index"] = torch.where(shown[:, 5:6] > 0, batch["item_index"], torch.ones_like(batch["item_index"]))
+    return (shown == 0).any(1)
 
 
 def _batch(inputs: Inputs, hein: Hein | None, numbers: Tensor) -> dict[str, Tensor]:

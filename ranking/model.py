@@ -13,8 +13,9 @@ from ranking.head import SUMMARY, MatchingHead
 from ranking.shape import RankerShape
 
 _FIELD = 32  # width of the head's field, as an embedding's
-_HEAD_HIDDEN = 64
+_HEAD_DROPOUT = 0.1
 _SUMMARY_DROPOUT = 0.5
+_PARTS = 6  # that may be missing: those of user_mask, the item's vector, its id
 
 
 class Ranker(nn.Module):
@@ -30,12 +31,15 @@ class Ranker(nn.Module):
             self.head = MatchingHead(shape)
             fields += _FIELD
             self.field = nn.Sequential(
-                nn.Linear(self.head.width, _HEAD_HIDDEN),
+                nn.Linear(self.head.width, shape.head_hidden),
                 nn.ReLU(),
-                Dropout(shape.dropout),
-                nn.Linear(_HEAD_HIDDEN, _FIELD),
+                Dropout(_HEAD_DROPOUT),
+                nn.Linear(shape.head_hidden, _FIELD),
             )
             self.direct = nn.Linear(self.head.width, 1)
+            if shape.head_reweighs:
+                self.missing = nn.Linear(_PARTS, self.head.width, bias=False)
+                nn.init.zeros_(self.missing.weight)
         if self.summaries:
             # A user's summary names the user: without much dropout the network learns users by heart.
             self.summary_dropout = Dropout(_SUMMARY_DROPOUT)
@@ -60,4 +64,17 @@ class Ranker(nn.Module):
             parts.append(self.summary_dropout(user).unsqueeze(1).expand(-1, item.shape[1], -1))
             parts.append(self.summary_dropout(item))
         logits: Tensor = self.backbone(batch, torch.cat(parts, dim=-1) if parts else None)
-        return logits if matched is None else logits + self.direct(matched).squeeze(-1)
+        return logits if matched is None else logits + self._direct(batch, matched)
+
+    def _direct(self, batch: dict[str, Tensor], matched: Tensor) -> Tensor:
+        """Weighted sum [B, N] of the head's columns; each part that is missing has weights of its own to add.
+
+        Without expectations own values must carry what both did: a bias for what is missing cannot say that.
+        """
+        direct: Tensor = self.direct(matched).squeeze(-1)
+        if not self.shape.head_reweighs:
+            return direct
+        known = (batch["item_index"] > 1).to(matched.dtype).unsqueeze(-1)
+        missing = 1 - torch.cat([matched[..., 1 - _PARTS :], known], dim=-1)  # the head's last columns are masks
+        reweighed: Tensor = (self.missing(missing) * matched).sum(-1)
+        return direct + reweighed

@@ -31,3 +31,5 @@ class RankerShape:
     groups: tuple[str, ...] = FIRST_GROUPS  # columns of the matching head; none = no head
     summaries: bool = True  # HEIN's summaries of both sides as fields
     collaborative: int = 0  # width of the items' collaborative vectors; 0 = none
+    head_hidden: int = 64  # width of the layer over the head's columns
+    head_reweighs: bool = False  # what a column of the head is worth depends on which parts are missing

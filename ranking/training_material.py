@@ -23,7 +23,7 @@ from ranking.shape import RankerShape
 from ranking.short_histories import with_short_histories
 from ranking.sources import Sources, Texts, encode_texts
 from ranking.training_users import TRAIN, Users
-from ranking.variants import VARIANTS
+from ranking.variants import HEAD_HIDDEN, VARIANTS
 
 Report = Callable[[str, int, int], None]
 UserParts = Callable[[Sequence[str]], Mapping[str, Users]]
@@ -105,6 +105,8 @@ def _ranker(vocabulary: int, anchors: int) -> Ranker:
             backbone_history=ours.history,
             summaries=ours.summaries,
             collaborative=RANK,
+            head_hidden=HEAD_HIDDEN,
+            head_reweighs=True,
         )
     )
 

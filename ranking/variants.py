@@ -21,6 +21,7 @@ from ranking.sources import TITLE_FACTORS
 from ranking.tuned import tuned
 
 LONG, SHORT = 50, 10  # history entries of the backbone
+HEAD_HIDDEN = 128  # width of the layer over the head's columns
 EPOCHS = 12  # at most; early stopping decides
 
 
@@ -166,6 +167,8 @@ def _train(
         knowledge=bool(variant.groups) or variant.summaries,
         groups=tuple(variant.groups),
         summaries=variant.summaries,
+        head_hidden=HEAD_HIDDEN,
+        head_reweighs=True,
     )
     ranker = Ranker(shape)
     hein = Hein(HeinShape(factors=material.item_vec.shape[1], dim=dim)) if variant.summaries else None

@@ -1,9 +1,11 @@
 """The ranker on the tensors of serving: shapes, masks, and answers that no neighbour in the batch changes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from ranking.fit import hide
+from ranking.fit import hide, with_hidden
 from ranking.head import MatchingHead, widths
 from ranking.model import Ranker
 from ranking.shape import RankerShape
@@ -142,6 +144,45 @@ def test_hiding_is_independent_per_sample_and_reproducible():
     hide(second, np.random.default_rng(0))
     assert all(torch.equal(first[name], second[name]) for name in batch)
     shares = 1 - torch.cat([first["user_mask"], first["item_mask"]], 1).float().mean(0)
-    torch.testing.assert_close(shares, torch.tensor([0.1, 0.1, 0.2, 0.2, 0.05]), atol=0.02, rtol=0.0)
-    assert (first["item_index"] == 1).float().mean().item() == pytest.approx(0.1, abs=0.02)
+    torch.testing.assert_close(shares, torch.tensor([0.2, 0.1, 0.2, 0.2, 0.15]), atol=0.02, rtol=0.0)
+    assert (first["item_index"] == 1).float().mean().item() == pytest.approx(0.2, abs=0.02)
     assert torch.equal(batch["user_mask"], torch.ones_like(batch["user_mask"]))
+
+
+def test_samples_with_something_hidden_are_seen_whole_as_well():
+    import numpy as np
+
+    batch = {
+        "user_mask": torch.ones(400, 4, dtype=torch.uint8),
+        "item_mask": torch.ones(400, 1, dtype=torch.uint8),
+        "item_index": torch.arange(2, 402, dtype=torch.int32).unsqueeze(1),
+        "hist_value": torch.arange(400.0).unsqueeze(1),
+    }
+    both, rows = with_hidden(batch, np.random.default_rng(0))
+    assert all(torch.equal(both[name][:400], tensor) for name, tensor in batch.items())
+    copies = {name: tensor[400:] for name, tensor in both.items()}
+    assert torch.equal(copies["hist_value"][:, 0], rows[400:].float())
+    lost = (copies["user_mask"] == 0).any(1) | (copies["item_mask"][:, 0] == 0) | (copies["item_index"][:, 0] == 1)
+    assert lost.all()
+    assert 0.5 < len(rows) / 400 - 1 < 0.8  # 1 - 0.8 * 0.9 * 0.8 * 0.8 * 0.85 * 0.8 = 0.69
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_what_is_missing_changes_what_the_columns_are_worth(part):
+    ranker = Ranker(replace(SHAPE, head_reweighs=True)).eval()
+    batch = a_batch(users=2, count=3)
+    batch["item_index"].clamp_(min=2)
+    hidden = dict(batch)
+    if part < 4:
+        hidden["user_mask"] = batch["user_mask"].clone()
+        hidden["user_mask"][:, part] = 0
+    elif part == 4:
+        hidden["item_mask"] = torch.zeros_like(batch["item_mask"])
+    else:
+        hidden["item_index"] = torch.ones_like(batch["item_index"])
+    with torch.no_grad():
+        whole, less = ranker(batch), ranker(hidden)
+        ranker.missing.weight[:, part] += 0.5
+        torch.testing.assert_close(ranker(batch), whole)
+        worth = 0.5 * ranker.head(hidden).sum(-1)
+        torch.testing.assert_close(ranker(hidden) - less, worth, atol=1e-4, rtol=1e-4)
