@@ -67,6 +67,8 @@ def command(repository: Path, run_dir: Path, ports: Ports, extra: list[str] | No
 def environment(base: dict[str, str]) -> dict[str, str]:
     """`base` with the paths that the server and its stub need. Triton environment only."""
     libraries = [str(sysconfig.get_config_var("LIBDIR")), str(_site() / "nvidia_pytriton.libs")]
+    # What was there before comes last: it may be the only way to the GPU's driver.
+    libraries += filter(None, [base.get("LD_LIBRARY_PATH")])
     return {
         # numpy's products in a model are small: a second thread would only wait for its turn.
         "OPENBLAS_NUM_THREADS": "1",

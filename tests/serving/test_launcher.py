@@ -118,3 +118,11 @@ def test_the_command_names_everything_and_leaves_nothing_to_the_environment(tmp_
     command = start_command(Path("python"), tmp_path / "models", tmp_path / "run", Ports(1, 2, 3))
     assert command[:3] == ["python", "-m", "serving.launcher"]
     assert json.loads(json.dumps(command))[-6:] == ["--http-port", "1", "--grpc-port", "2", "--metrics-port", "3"]
+
+
+def test_libraries_that_the_caller_finds_are_still_found_and_come_last(monkeypatch, tmp_path):
+    """The GPU's driver may be on LD_LIBRARY_PATH alone: without it the ranker would fall to the CPU without a word."""
+    monkeypatch.setattr(launcher, "_site", lambda: tmp_path)
+    own = launcher.environment({})["LD_LIBRARY_PATH"]
+    assert own.endswith(f"{tmp_path}/nvidia_pytriton.libs")
+    assert launcher.environment({"LD_LIBRARY_PATH": "/driver"})["LD_LIBRARY_PATH"] == f"{own}:/driver"
