@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reki.embedded.ports import draw
+from serving import launcher
 from serving.launcher import (
     Ports,
     probe,
