@@ -1,6 +1,6 @@
 """Write a release as this version writes it, with what it answers.
 
-    python -m tests.release.write_fixture first|ours|tempered
+    python -m tests.release.write_fixture first|ours|tempered|reweighs
 
 Run it for a new format only, under a new name: what is committed must go on loading and answering as it did.
 """
@@ -24,13 +24,14 @@ def shape_of(name):
     from ranking.variants import VARIANTS
 
     ours = VARIANTS["ours"]
-    return tiny.shape(groups=tuple(ours.groups), summaries=ours.summaries, collaborative=6)
+    head = {"head_hidden": 12, "head_reweighs": True} if name == "reweighs" else {}
+    return tiny.shape(groups=tuple(ours.groups), summaries=ours.summaries, collaborative=6, **head)
 
 
 def main(name):
     folder = FIXTURES / name
     shutil.rmtree(folder, ignore_errors=True)
-    changes = {"temperature": TEMPERATURE} if name == "tempered" else {}
+    changes = {"temperature": TEMPERATURE} if name in ("tempered", "reweighs") else {}
     release = tiny.write(folder, ranker_shape=shape_of(name), **changes)
     given, (texts, mask) = tiny.batch(), tiny.texts()
     with torch.inference_mode():

@@ -11,7 +11,7 @@ from ranking.collaborative import RANK
 from ranking.model import Ranker
 from ranking.release import Release
 from ranking.shape import FIRST_GROUPS, RankerShape
-from ranking.variants import VARIANTS
+from ranking.variants import HEAD_HIDDEN, VARIANTS
 from serving.head_columns import GROUPS, HeadColumns
 from serving.ranker_load import TRAINED, ReleaseRanker, load_ranker
 from serving.scoring import explain, score
@@ -59,7 +59,14 @@ def test_a_head_of_other_groups_is_left_to_torch():
 
 @pytest.fixture(scope="module", params=[False, True], ids=["ids alone", "with summaries"])
 def release(request, tmp_path_factory):
-    shape = RankerShape(vocabulary=200, groups=OURS, collaborative=RANK, summaries=request.param)
+    shape = RankerShape(
+        vocabulary=200,
+        groups=OURS,
+        collaborative=RANK,
+        summaries=request.param,
+        head_hidden=HEAD_HIDDEN,
+        head_reweighs=True,
+    )
     return drawn_release(tmp_path_factory.mktemp("releases"), {f"i{n}": 2 + n for n in range(198)}, shape)
 
 
@@ -99,7 +106,7 @@ def test_an_earlier_release_is_served_by_torch(tmp_path):
     np.testing.assert_allclose(score(ranker, [one], CPU)[0], wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["first", "tempered", "ours"])
+@pytest.mark.parametrize("name", ["first", "tempered", "ours", "reweighs"])
 def test_what_an_earlier_version_wrote_is_served_with_the_scores_of_that_day(name):
     (path,) = (FIXTURES / name).glob("*/")
     ranker = ReleaseRanker(Release.load(path)).eval()
