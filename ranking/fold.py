@@ -91,7 +91,7 @@ def build_fold(
     page_blind: bool = False,
     dim: int = 16,
 ) -> FoldMaterial:
-    """Build a fold's material, or read it from `cache_folder` (written atomically; any changed input builds anew).
+    """Build a fold's material, or read it from `cache_folder`; a changed input or a damaged file builds anew.
 
     `dim` is d, the width of a factor's vector. Raises `TerminalError` for missing or damaged data.
     """
@@ -99,8 +99,8 @@ def build_fold(
     if cache_folder is not None:
         key = _key(Path(data_folder), str(fold), page_blind, dim)
         path = Path(cache_folder) / f"fold-{fold}{'-page-blind' if page_blind else ''}-{key}.safetensors"
-        if path.exists():
-            return fold_cache.read(path)
+        if (known := fold_cache.read(path)) is not None:
+            return known
     material = build_material(Sources.load(data_folder), Path(encodings_folder), fold, page_blind, dim)
     if path is not None:
         fold_cache.write(path, material)

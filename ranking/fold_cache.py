@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 if TYPE_CHECKING:
@@ -43,8 +43,15 @@ def write(path: Path, material: "FoldMaterial") -> None:
         raise
 
 
-def read(path: Path) -> "FoldMaterial":
-    """Read what `write` wrote."""
+def read(path: Path) -> "FoldMaterial | None":
+    """Read what `write` wrote; None where nothing is, or nothing that can be read: it is only a cache."""
+    try:
+        return _read(path)
+    except (FileNotFoundError, SafetensorError, TypeError, KeyError, ValueError):
+        return None
+
+
+def _read(path: Path) -> "FoldMaterial":
     from ranking.fold import FoldMaterial  # the two modules need each other
 
     with safe_open(path, framework="pt") as file:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from knowledge.recorded import RecordedStore
 from knowledge.scenario import load_scenario
@@ -99,3 +100,20 @@ def test_material_on_disk_is_the_material_that_was_written(tmp_path):
     for name in ("train", "valid", "test"):
         np.testing.assert_array_equal(getattr(material, name), getattr(again, name))
     assert again.user_ids(np.array([0, 3])) == ["1", "2"]
+
+
+@pytest.mark.parametrize("left", [0, 7, 40, 1500])
+def test_a_cached_fold_that_was_cut_off_counts_as_none(tmp_path, left):
+    path = tmp_path / "fold.safetensors"
+    assert fold_cache.read(path) is None
+    save_file({"user": torch.arange(1000)}, path, metadata={"about": "{}"})
+    path.write_bytes(path.read_bytes()[:left])
+    assert fold_cache.read(path) is None
+
+
+def test_a_file_of_something_else_counts_as_no_fold(tmp_path):
+    path = tmp_path / "fold.safetensors"
+    save_file({"user": torch.arange(3)}, path)
+    assert fold_cache.read(path) is None
+    save_file({"user": torch.arange(3)}, path, metadata={"about": "{}"})
+    assert fold_cache.read(path) is None
