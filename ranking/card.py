@@ -92,8 +92,9 @@ def _loading(release: "Release") -> str:
     return (
         "## Loading\n\n"
         "```python\n"
+        "import torch\n\n"
         "from ranking.release import Release\n\n"
-        f'release = Release.load("{release.release_id}")  # verifies the content against the id\n'
+        f'release = Release.load("FOLDER/{release.release_id}")  # verifies the content against the id\n'
         "logits = release.ranker()(batch)  # the tensors of docs/serving.md\n"
         "probability = torch.sigmoid(logits / release.temperature)\n"
         "```\n\n"

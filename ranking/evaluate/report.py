@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from math import isnan
 from typing import Any
 
+from ranking.evaluate.plan import HEADLINE
 from ranking.evaluate.summary import Scores
 from ranking.evaluate.tables import NOTES, SPLITS, added_lines, strong_lines, table_lines, target_lines
 from ranking.evaluate.targets import Table, claims, losses, only_user_bias, provisional
@@ -80,7 +81,7 @@ class Report:
             "over 2,000 draws of whole users (the same draws for both sides).",
         ]
         if self.missing:
-            lines += ["", f"**Unfinished: {len(self.missing)} runs are missing; what lacks a run is left out.**"]
+            lines += ["", missing_line(self.missing)]
         lines += table_lines("### Strict order", self.headline)
         lines += strong_lines(self.headline) + target_lines(claims(self.headline), losses(self.headline))
         lines += table_lines("### Page-blind: inputs see earlier seconds only", self.blind)
@@ -91,6 +92,19 @@ class Report:
             if name == "head_only":
                 lines += added_lines(table, self.headline)
         return "\n".join(lines) + "\n"
+
+
+def missing_line(names: Sequence[str]) -> str:
+    """Which runs were not trained, by variant; `names` are those of `Job.name`."""
+    lacking: dict[str, set[str]] = {}
+    for name in names:
+        split, _, _, variant = name.split("-", 3)
+        blind = variant.endswith("-blind")
+        where = "page-blind" if blind else "folds" if split.isdigit() else split
+        lacking.setdefault(variant.removesuffix("-blind"), set()).add(where)
+    headline = "" if any(name in HEADLINE for name in lacking) else ", none of the headline's"
+    said = "; ".join(f"`{variant}` ({', '.join(sorted(where))})" for variant, where in lacking.items())
+    return f"**Not trained: {len(names)} runs{headline}; what lacks one is left out.** {said}."
 
 
 def _short(value: float) -> float | None:

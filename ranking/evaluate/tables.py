@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from ranking.evaluate.bootstrap import DRAWS
 from ranking.evaluate.targets import ERROR, Claim, Loss, Table, only_user_bias
 
 SPLITS = {
@@ -89,7 +90,7 @@ def target_lines(made: Sequence[Claim], losses: Sequence[Loss]) -> list[str]:
         lines.append(
             f"* {heads[-1]} at least {100 * least:+.1f} %: {_met_on(own)}; smallest gain "
             f"{_percent((smallest.low, smallest.gain, smallest.high))} ({smallest.backbone}), "
-            f"largest adjusted p {max(claim.adjusted for claim in own):.3f}"
+            f"largest adjusted p {_chance(max(claim.adjusted for claim in own), len(made))}"
         )
     if losses:
         least_loss = min(losses, key=lambda loss: loss.margin)
@@ -112,6 +113,13 @@ def target_lines(made: Sequence[Claim], losses: Sequence[Loss]) -> list[str]:
             row.append(f"{-loss.margin:+.4f} (`{loss.against}`) {_said(loss)}" if loss else "")
         lines.append(f"| {' | '.join(row)} |")
     return lines
+
+
+def _chance(adjusted: float, count: int) -> str:
+    """Holm's p-value; where no draw was against the claim, that it could not be smaller with so few draws."""
+    least = 2 / (DRAWS + 1) * count
+    at_most = f" (no draw against it: {DRAWS:,} draws and {count} comparisons tell no less)"
+    return f"{adjusted:.3f}{at_most if adjusted <= least * (1 + 1e-9) else ''}"
 
 
 def _said(claim: Claim | Loss) -> str:

@@ -1,5 +1,6 @@
 """`reki evaluate publish`: docs/results.md from the reports of an output folder, and what it was made from."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from knowledge.base import TerminalError
@@ -9,7 +10,8 @@ from reki.evaluate.stale import PARTS, ours, remove_stale
 
 _HEAD = """# Results
 
-Written by `reki evaluate publish`; do not edit. The numbers behind it are in [results/](results/).
+Written by `reki evaluate publish`; do not edit. The numbers behind it are in [results/](results/). What the names of
+variants mean, what a sample is, and how it was compared: [evaluation.md](evaluation.md).
 """
 
 
@@ -17,10 +19,10 @@ def publish(out: Path, docs: Path) -> tuple[list[Path], list[Path]]:
     """Write results.md and results/ into `docs`; returns the files, and those of earlier times that it removed.
 
     Removed is what bears a name that this command writes (`stale.ours`) and is not of this publication.
-    `results/log.md`, written by hand (what was tried), is put at the end.
+    `results/log.md`, written by hand (what was found, what falls short), is put first.
     Raises `TerminalError`: `no_results`, `bad_result`.
     """
-    page = [_HEAD]
+    page: list[str] = []
     files: dict[str, str] = {}
     for name in PARTS:
         if not (out / f"{name}.md").exists():
@@ -35,9 +37,24 @@ def publish(out: Path, docs: Path) -> tuple[list[Path], list[Path]]:
         raise TerminalError("no_results", f"no report in {out}: `reki evaluate ctr` writes one")
     log = docs / "results" / "log.md"
     if log.exists():
-        page.append(_text(log))
-    written = [*write_files(docs, {"results.md": "\n".join(page)}), *write_files(docs / "results", files)]
+        page.insert(0, _text(log))
+    written = [
+        *write_files(docs, {"results.md": "\n".join([_HEAD, _contents(page), *page])}),
+        *write_files(docs / "results", files),
+    ]
     return written, remove_stale(docs / "results", PARTS, written)
+
+
+def _contents(page: Iterable[str]) -> str:
+    """Links to the sections of the page."""
+    lines = (line for text in page for line in text.splitlines())
+    titles = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
+    return "\n".join(f"* [{title}](#{_anchor(title)})" for title in titles) + "\n"
+
+
+def _anchor(title: str) -> str:
+    kept = "".join(sign for sign in title.lower() if sign.isalnum() or sign in " -_")
+    return kept.replace(" ", "-")
 
 
 def _text(path: Path) -> str:

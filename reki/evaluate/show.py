@@ -36,14 +36,18 @@ def about(seconds: float, guess: str, more: str = "") -> str:
     return f"about {duration(seconds)}{more}{note}"
 
 
+def group_name(group: Group) -> str:
+    """For people: fold 3, page-blind."""
+    name = f"fold {group.split}" if group.split.isdigit() else f"split {group.split}"
+    return f"{name}{', page-blind' if group.page_blind else ''}"
+
+
 def plan_lines(runs: Runs, cpus: int) -> list[str]:
     """What there is to do."""
     jobs, pending = runs.jobs, runs.pending()
     lines = [f"{runs.dataset}: {len(jobs)} models, {len(jobs) - len(pending)} there already, {len(pending)} to train"]
-    groups = Counter((job.group.split, job.group.page_blind) for job in pending)
-    for (split, blind), count in groups.items():
-        name = f"fold {split}" if split.isdigit() else f"split {split}"
-        lines.append(f"  {name}{', page-blind' if blind else ''}: {count}")
+    groups = Counter(job.group for job in pending)
+    lines += [f"  {group_name(group)}: {count}" for group, count in groups.items()]
     if pending:
         using = f" with {cpus} process{'es' if cpus > 1 else ''} of one thread each"
         seconds = seconds_left(pending, runs.expected(), cpus)
@@ -110,9 +114,14 @@ def progress(runs: Runs, cpus: int) -> Iterator[Callable[[Event], None]]:
             yield show
         return
 
+    building: set[Group] = set()
+
     def say(event: Event) -> None:
         nonlocal done
         left.hear(event)
+        if event.state == "fitting" and event.job.group not in building:
+            building.add(event.job.group)
+            print(f"building the inputs of {group_name(event.job.group)} (minutes where they are not kept)", flush=True)
         done += event.state in ("done", "failed")
         if event.state == "done":
             print(f"{done}/{total} {event.job.name} {event.wall_s:.0f} s; {left}", flush=True)

@@ -58,7 +58,7 @@ def row(one: Found, slots: Mapping[str, Sequence[str]] | None, chosen: str) -> d
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table("release", "made (UTC)", "model", "AUC folds", "AUC held out", "knowledge", "where", box=None)
+    table = Table("release", "written (UTC)", "model", "AUC folds", "AUC held out", "knowledge", "where", box=None)
     for listed in rows:
         metrics = listed.get("metrics", {})
         where = [f"slot {slot}" for slot in listed["slots"] or ()]
@@ -67,13 +67,15 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
             listed["release_id"],
             listed["made_at"][:16].replace("T", " "),
             listed.get("model", "cannot be used"),
-            *(_first(metrics, names) for names in (("auc_folds",), ("auc_kept_out", "auc_test", "auc_valid"))),
+            f"{metrics['auc_folds']:.4f}" if "auc_folds" in metrics else "-",
+            _held_out(metrics),
             ", ".join(listed.get("accepted_knowledge", ())) or "-",
             "; ".join(where),
         )
     return table
 
 
-def _first(metrics: Mapping[str, float], names: Sequence[str]) -> str:
-    """The first of these metrics that a release states; which ones it states depends on its version."""
-    return next((f"{metrics[name]:.4f}" for name in names if name in metrics), "-")
+def _held_out(metrics: Mapping[str, float]) -> str:
+    """AUC on users that did not train, and on whom; which of these a release states depends on how it was trained."""
+    users = {"auc_kept_out": "kept out", "auc_test": "test users", "auc_valid": "validation users"}
+    return next((f"{metrics[name]:.4f} ({whom})" for name, whom in users.items() if name in metrics), "-")

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-from feature_repo.keys import Keys
-from feature_repo.reader import FeatureReader
-from feature_repo.schema import SLOTS
 from knowledge.base import TransientError
 from reki.paths import run_dirs
 from reki.settings import Settings
@@ -18,6 +15,10 @@ def slot_releases(settings: Settings, items: Sequence[str]) -> dict[str, list[st
     """
     if not settings.is_explicit("redis_url") and not any(control.is_up(run_dir) for run_dir in run_dirs().values()):
         return None
+    # Not at the top: Feast takes seconds to import, and without a stack nothing is asked.
+    from feature_repo.keys import Keys
+    from feature_repo.reader import FeatureReader
+    from feature_repo.schema import SLOTS
     from streams.control import Slots
     from streams.redis_calls import connect
 

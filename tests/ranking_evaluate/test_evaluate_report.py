@@ -16,7 +16,7 @@ from ranking.evaluate.report import Report
 from ranking.evaluate.store import Result, ResultStore, SampleTable
 from ranking.evaluate.summary import Run, Scores, measure, scores
 from ranking.evaluate.tables import target_lines
-from ranking.evaluate.targets import claims, losses, only_user_bias
+from ranking.evaluate.targets import Claim, claims, losses, only_user_bias
 from ranking.variants import VARIANTS
 from reki.cli import app
 from reki.evaluate.ctr import OTHERS
@@ -146,7 +146,20 @@ def test_what_a_backbone_adds_to_the_heads_inputs_is_said(report):
 
 
 def test_what_is_missing_is_said(report):
-    assert "Unfinished: 1 runs" in Report("d", 5, 2, "c", report.headline, missing=("x",)).markdown()
+    missing = ["time-s0-din-kar", "3-s1-dcnv2-kar-blind", "design-s1-din-kar"]
+    text = Report("d", 5, 2, "c", report.headline, missing=missing).markdown()
+    assert (
+        "**Not trained: 3 runs, none of the headline's; what lacks one is left out.** `kar` (design, page-blind" in text
+    )
+    text = Report("d", 5, 2, "c", report.headline, missing=["3-s1-dcnv2-ours"]).markdown()
+    assert "**Not trained: 1 runs; what lacks one is left out.** `ours` (folds)." in text
+
+
+def test_a_p_value_that_so_few_draws_cannot_make_smaller_says_so(report):
+    wanted = "(no draw against it: 2,000 draws and 5 comparisons tell no less)"
+    assert f"largest adjusted p 0.005 {wanted}" in report.markdown()
+    claims = [Claim("din", "plain", "auc", 0.04, 0.05, 0.06, 0.07, adjusted=0.03)]
+    assert target_lines(claims, [])[-6].endswith("largest adjusted p 0.030")
 
 
 def test_every_plot_is_a_picture(report):
@@ -206,7 +219,9 @@ def test_the_page_is_made_of_the_reports_that_are_there(tmp_path):
     (docs / "results" / "log.md").write_text("## What was tried\n")
     publish(out, docs)
     page = (docs / "results.md").read_text()
-    assert page.index("## A") < page.index("(results/ctr-auc.svg)") < page.index("## What was tried")
+    assert page.index("* [A](#a)") < page.index("## What was tried") < page.index("## A")
+    assert "* [What was tried](#what-was-tried)" in page
+    assert page.index("## A") < page.index("(results/ctr-auc.svg)")
     assert {path.name for path in (docs / "results").iterdir()} == {"ctr.json", "ctr-auc.svg", "log.md"}
 
 

@@ -57,7 +57,7 @@ def test_releases_are_listed_newest_first_and_a_damaged_one_with_its_problem(fol
     assert listed[2]["made_at"] == "2001-09-09T01:46:40+00:00"
     assert (listed[0]["metrics"]["auc_valid"], listed[0]["slots"]) == (0.75, None)
     text = said("list")
-    assert f"{new.release_id} 2033-05-18 03:33 din - 0.7000 tiny-llm|1|c1" in " ".join(text.split())
+    assert f"{new.release_id} 2033-05-18 03:33 din - 0.7000 (test users) tiny-llm|1|c1" in " ".join(text.split())
     assert f"{broken.release_id}: " in text
     assert "was changed after it was written" in text
     assert "No stack of this clone is up" in text
@@ -146,7 +146,7 @@ def test_the_card_says_what_the_folds_measured_and_that_it_is_provisional(folder
         "| history | 10% |",
     ):
         assert line in text, line
-    assert "0.8000 0.7900 tiny-llm|1|c1" in " ".join(said("list").split())
+    assert "0.8000 0.7900 (kept out) tiny-llm|1|c1" in " ".join(said("list").split())
 
 
 def test_releases_of_before_and_after_temperatures_are_compared(folder):
