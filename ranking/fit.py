@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,7 @@ class FitOptions:
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     embedding_rate: float = 1.0  # learning rate of embeddings, as a share of the others'
+    expert_rate: float = 0.1  # learning rate of HEIN's experts, as a share: faster, they learn users by heart
     seed: int = 0
     average: float = 0.99  # weights are judged and kept as moving averages over steps, at this decay; 0 = as they are
 
@@ -69,7 +70,7 @@ def fit(
     draw = np.random.default_rng(options.seed)
     modules = [ranker] if hein is None else [ranker, hein]
     weights = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(_groups(modules, options), weight_decay=options.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(_groups(ranker, hein, options), weight_decay=options.weight_decay, fused=True)
     averaged = Averaged(weights, options.average)
     per_epoch = -(-len(train) // options.batch)
     best, best_epoch, best_state = -1.0, -1, [copy.deepcopy(module.state_dict()) for module in modules]
@@ -102,17 +103,16 @@ def fit(
     return (best if valid is not None else math.nan), best_epoch + 1
 
 
-def _groups(modules: Sequence[nn.Module], options: FitOptions) -> list[dict[str, object]]:
-    """Parameters with their learning rates: embeddings of ids apart from all others."""
-    tables = {id(layer.weight) for one in modules for layer in one.modules() if isinstance(layer, nn.Embedding)}
-    learned = [weight for one in modules for weight in one.parameters() if weight.requires_grad]
-    return [
-        {"params": [weight for weight in learned if id(weight) not in tables], "lr": options.learning_rate},
-        {
-            "params": [weight for weight in learned if id(weight) in tables],
-            "lr": options.learning_rate * options.embedding_rate,
-        },
-    ]
+def _groups(ranker: Ranker, hein: Hein | None, options: FitOptions) -> list[dict[str, object]]:
+    """Parameters with their learning rates: embeddings of ids, and HEIN's experts, apart from all others."""
+    tables = {id(layer.weight) for layer in ranker.modules() if isinstance(layer, nn.Embedding)}
+    own = list(ranker.parameters())
+    parts = (
+        ([weight for weight in own if id(weight) not in tables], 1.0),
+        ([weight for weight in own if id(weight) in tables], options.embedding_rate),
+        ([] if hein is None else [weight for weight in hein.parameters() if weight.requires_grad], options.expert_rate),
+    )
+    return [{"params": weights, "lr": options.learning_rate * share} for weights, share in parts]
 
 
 def standardise(head: MatchingHead, training: Tensor) -> None:

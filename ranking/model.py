@@ -14,7 +14,7 @@ from ranking.shape import RankerShape
 
 _FIELD = 32  # width of the head's field, as an embedding's
 _HEAD_DROPOUT = 0.1
-_SUMMARY_DROPOUT = 0.5
+_SUMMARY_DROPOUT = 0.8
 _PARTS = 6  # that may be missing: those of user_mask, the item's vector, its id
 
 
