@@ -46,7 +46,10 @@ class StoreConnection:
         self._replies = hiredis.Reader()
 
     def call(self, commands: list[bytes]) -> list[Any]:
-        """Send all commands in one go; returns their replies in order. Raises `StoreUnavailable`."""
+        """Send all commands in one go; returns their replies in order. Raises `StoreUnavailable`.
+
+        The reply to a command on a key of another type is None: one damaged key must not fail the other reads.
+        """
         if not commands:
             return []
         until = time.monotonic() + self._deadline_s
@@ -102,6 +105,8 @@ class StoreConnection:
                 if not data:
                     raise ConnectionResetError("it closed the connection")
                 self._replies.feed(data)
+            elif isinstance(reply, hiredis.ReplyError) and str(reply).startswith("WRONGTYPE"):
+                replies.append(None)
             elif isinstance(reply, hiredis.ReplyError):
                 # LOADING, MOVED, NOAUTH, OOM: the rest of the pipeline is dropped together with the socket.
                 raise StoreUnavailable(f"the online store refused a read: {reply}")

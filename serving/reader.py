@@ -23,6 +23,8 @@ ITEM_OTHER_RELEASE = 4  # a vector of another release: masked
 
 PADDING, UNKNOWN = 0, 1  # vocabulary indices
 
+MOST_REV = 2**31 - 1  # `events_since_knowledge` is INT32: a larger revision is damage
+
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.intp]
 
@@ -91,6 +93,9 @@ class StoreReader:
         self._item_command = layout.reader("item")
         self._user_fields = {name: place for place, name in enumerate(layout.fields["user"])}
         self._item_fields = {name: place for place, name in enumerate(layout.fields["item"])}
+        # A key that holds something else than a row (the connection answers None) reads as an absent one.
+        self._no_user: list[bytes | None] = [None] * len(self._user_fields)
+        self._no_item: list[bytes | None] = [None] * len(self._item_fields)
 
     def read(self, user_ids: Sequence[bytes], item_ids: Sequence[Sequence[bytes]]) -> Read:
         """Read users and, per user, the items named beside the user's own history."""
@@ -107,7 +112,7 @@ class StoreReader:
             [self._user_command(user_id) for user_id in user_ids]
             + [self._item_command(named[position]) for position in missing]
         )
-        users = [self._user(reply) for reply in replies[: len(user_ids)]]
+        users = [self._user(reply or self._no_user) for reply in replies[: len(user_ids)]]
         self._decode_items([named[position] for position in missing], replies[len(user_ids) :], items, missing + 1, now)
 
         start = len(row)
@@ -127,17 +132,25 @@ class StoreReader:
         self._connection.close()
 
     def _decode_items(
-        self, ids: Sequence[bytes], replies: Sequence[list[bytes | None]], items: ItemRows, rows: Rows, now: float
+        self,
+        ids: Sequence[bytes],
+        replies: Sequence[list[bytes | None] | None],
+        items: ItemRows,
+        rows: Rows,
+        now: float,
     ) -> None:
         if not ids:
             return
+        rows_read = [reply or self._no_item for reply in replies]
         place = self._item_fields
         sizes = self.layout.sizes
         vec = np.zeros((len(ids), sizes.width), np.float32)
         summary = np.zeros((len(ids), sizes.summary), np.float32)
-        usable = values.float_rows([reply[place["item_vec"]] for reply in replies], vec)
-        usable &= values.float_rows([reply[place["item_summary"]] for reply in replies], summary)
-        ours = np.fromiter((_text(reply[place["item_release"]]) == self._release for reply in replies), bool, len(ids))
+        usable = values.float_rows([reply[place["item_vec"]] for reply in rows_read], vec)
+        usable &= values.float_rows([reply[place["item_summary"]] for reply in rows_read], summary)
+        ours = np.fromiter(
+            (_text(reply[place["item_release"]]) == self._release for reply in rows_read), bool, len(ids)
+        )
         find = self._vocabulary.get
         index = np.fromiter((find(item_id, UNKNOWN) for item_id in ids), np.int32, len(ids))
         bits = np.where(usable, np.where(ours, 0, ITEM_OTHER_RELEASE), ITEM_UNKNOWN)
@@ -202,9 +215,12 @@ class _Stored:
         return found
 
     def number(self, name: str) -> int:
-        """Digits, as our writer keeps revisions; 0 where there are none."""
+        """Digits, as our writer keeps revisions; 0 where there are none, or more than a revision can have."""
         data = self[name]
-        return int(data) if data is not None and data.isdigit() else 0
+        if data is None or len(data) > len(str(MOST_REV)) or not data.isdigit():
+            return 0
+        found = int(data)
+        return found if found <= MOST_REV else 0
 
 
 def _text(data: bytes | None) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from serving.reader import ITEM_OTHER_RELEASE, ITEM_UNKNOWN, Read, UserRow
+from serving.reader import ITEM_OTHER_RELEASE, ITEM_UNKNOWN, MOST_REV, Read, UserRow
 from serving.session import Recent, with_session
 from serving.store_layout import Sizes
 
@@ -53,6 +53,22 @@ class Wanted:
     def items(self) -> list[bytes]:
         """Every item that the request names."""
         return [*self.item_ids, *(event.item_id for event in self.recent)]
+
+
+def assemble_apart(
+    wanted: Sequence[Wanted], read: Read, sizes: Sizes, facts: ReleaseFacts, now_us: int
+) -> list[dict[str, Array] | Exception]:
+    """`assemble`, but a request that cannot be assembled fails alone: its place holds what was raised."""
+    try:
+        return [*assemble(wanted, read, sizes, facts, now_us)]
+    except Exception as error:  # whatever it is, it must not reach the other users of the batch
+        if len(wanted) == 1:
+            return [error]
+    return [
+        answer
+        for request, user in zip(wanted, read.users, strict=True)
+        for answer in assemble_apart([request], replace(read, users=[user]), sizes, facts, now_us)
+    ]
 
 
 def assemble(
@@ -111,7 +127,7 @@ def _fill_user(
 ) -> None:
     bits = 0 if user.known else USER_UNKNOWN
     mask = block["user_mask"][place]
-    since = max(user.rev - user.knowledge_rev, 0)
+    since = min(max(user.rev - user.knowledge_rev, 0), MOST_REV)  # session events may come on top of the largest
     block["events_since_knowledge"][place, 0] = since
     block["user_stats"][place, sizes.stored_stats] = np.log1p(since)
     if user.stats is not None:

@@ -199,6 +199,36 @@ def test_a_refused_command_is_an_error_and_the_next_call_does_not_see_its_leftov
     connection.close()
 
 
+@pytest.mark.parametrize("digits", [b"9" * 400, b"9" * 5000, b"1" + b"0" * 11, b"2147483648", b"-5", b"x"])
+def test_an_odd_revision_counts_as_none_and_does_not_fail_the_read(digits, reader, layout, catalogue):
+    catalogue.history("odd-rev", [ITEMS[0]], [4.0], rev=7)
+    catalogue.history("good-rev", [ITEMS[0]], [4.0], rev=2**31 - 1)
+    key = catalogue.keys.row_key("user", "odd-rev")
+    catalogue.client.hset(key, layout.fields["user"]["rev:user_history"], digits)
+    try:
+        odd, good = reader.read([b"odd-rev", b"good-rev"], [[], []]).users
+    finally:
+        catalogue.client.delete(key, catalogue.keys.row_key("user", "good-rev"))
+    assert odd.rev == 0
+    assert odd.history == [ITEMS[0].encode()]
+    assert good.rev == 2**31 - 1
+
+
+def test_a_key_of_another_type_reads_as_absent_and_the_rest_of_the_batch_goes_on(reader, catalogue):
+    catalogue.history("good-type", [ITEMS[0]], [4.0], rev=1)
+    user, item = catalogue.keys.row_key("user", "wrong-type"), catalogue.keys.row_key("item", "wrong-type")
+    catalogue.client.set(user, b"x")
+    catalogue.client.rpush(item, b"x")
+    try:
+        read = reader.read([b"wrong-type", b"good-type"], [[b"wrong-type", ITEMS[1].encode()], [b"wrong-type"]])
+    finally:
+        catalogue.client.delete(user, item)
+    assert [one.known for one in read.users] == [False, True]
+    assert [one.history for one in read.users] == [[], [ITEMS[0].encode()]]
+    assert read.items.bits[read.row[b"wrong-type"]] == ITEM_UNKNOWN | ITEM_NOT_IN_VOCABULARY
+    assert read.items.bits[read.row[ITEMS[1].encode()]] == 0
+
+
 def test_password_and_database_of_the_address_are_used(catalogue):
     client = catalogue.client
     client.execute_command("ACL", "SETUSER", "ranker", "on", ">pass word", "~*", "+@all")

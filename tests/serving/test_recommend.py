@@ -226,6 +226,33 @@ def test_session_events_change_the_answer_as_if_they_had_been_written(client, ca
     assert client.recommend("session-user", ITEMS[:20]).user_fallback == UserFallback.UNKNOWN | NOTHING
 
 
+def test_a_users_damaged_rows_do_not_fail_the_other_requests_of_the_batch(triton, catalogue, user):
+    """A history without statistics, whose session divided by zero, and a key of another type."""
+    catalogue.history("no-stats", [ITEMS[1]], [5.0], rev=1)
+    wrong = catalogue.keys.row_key("user", "wrong-type-user")
+    catalogue.client.set(wrong, b"x")
+    recent = [(ITEMS[1], 4.0)]
+
+    async def together():
+        async with AsyncRekiClient(ServingSettings(recommend_deadline_s=60), triton.grpc_url) as client:
+            calls = [
+                client.recommend(user_id, ITEMS[:5], recent=recent if user_id == "no-stats" else ())
+                for user_id in ["no-stats", "wrong-type-user", "full"] * 8
+            ]
+            return await asyncio.gather(*calls)
+
+    try:
+        answers = asyncio.run(together())
+    finally:
+        catalogue.client.delete(wrong)
+    experienced = np.stack([catalogue.vec[ITEMS[1]], np.zeros((9, 16), np.float32)])
+    for no_stats, wrong_type, full in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
+        np.testing.assert_allclose(no_stats.scores, direct(catalogue, ITEMS[:5], experienced), atol=1e-5)
+        assert not no_stats.user_fallback & UserFallback.NO_EXPERIENCED
+        assert wrong_type.user_fallback == UserFallback.UNKNOWN | NOTHING
+        assert full.user_fallback == 0
+
+
 def test_an_explanation_names_what_each_part_added(client, user):
     answer = client.recommend("full", ITEMS[:4], explain=True)
     told = json.loads(answer.explanation)

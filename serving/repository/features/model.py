@@ -11,7 +11,7 @@ from serving.connection import StoreConnection, StoreUnavailable
 from serving.reader import StoreReader
 from serving.requests import BadRequest, check_request
 from serving.store_layout import StoreLayout
-from serving.tensors import ReleaseFacts, Wanted, assemble
+from serving.tensors import ReleaseFacts, Wanted, assemble_apart
 from serving.triton_start import check_start
 
 
@@ -59,8 +59,13 @@ class TritonPythonModel:
                 for place in good:
                     responses[place] = _failed(str(error), pb_utils.TritonError.UNAVAILABLE)
                 return responses
-            answers = assemble(wanted, read, self._layout.sizes, self._facts, time.time_ns() // 1000)
+            answers = assemble_apart(wanted, read, self._layout.sizes, self._facts, time.time_ns() // 1000)
             for place, answer in zip(good, answers, strict=True):
+                if isinstance(answer, Exception):
+                    pb_utils.Logger.log_error(f"a request could not be assembled: {type(answer).__name__}: {answer}")
+                    message = "the features of this user could not be put together: see Triton's log"
+                    responses[place] = _failed(message, pb_utils.TritonError.INTERNAL)
+                    continue
                 tensors = [pb_utils.Tensor(name, answer[name]) for name in self._outputs]
                 responses[place] = pb_utils.InferenceResponse(tensors)
         return responses
