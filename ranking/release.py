@@ -11,11 +11,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
@@ -24,12 +24,15 @@ from torch import Tensor, nn
 from encoders.hein import Hein, HeinShape
 from ranking.card import card
 from ranking.model import Ranker
+from ranking.release_checks import check
 from ranking.shape import RankerShape
 
 if TYPE_CHECKING:
     from encoders.condense import Condenser
     from encoders.text_cache import Encoder, EncodingCache
 
+_Shape = TypeVar("_Shape")
+_Network = TypeVar("_Network", bound=nn.Module)
 FORMAT = 1
 _HEIN, _RANKER, _VOCABULARY, _ABOUT = "hein.safetensors", "ranker.safetensors", "vocabulary.json", "release.json"
 _CARD = "CARD.md"  # not hashed: no id depends on its wording
@@ -131,16 +134,19 @@ class Release:
         """Read and verify a release folder.
 
         Raises `TerminalError`: `no_release` if it is incomplete, `bad_release` if its content does not match its
-        hash or cannot be read, `other_format` if another version wrote it. (Where knowledge.base cannot be
-        imported, in the Triton environment, the same message comes as a ValueError.)
+        hash, cannot be read or is not what a release holds, `other_format` if another version wrote it. (Where
+        knowledge.base cannot be imported, in the Triton environment, the same message comes as a ValueError.)
         """
         folder = Path(path)
         try:
-            named = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+            named = _object(_ABOUT, json.loads((folder / _ABOUT).read_text(encoding="utf-8")))
             digest = _digest(folder, named)
         except FileNotFoundError as error:
             raise _refused("no_release", f"{folder} is no release: {Path(error.filename).name} is missing") from error
-        except ValueError as error:
+        except OSError as error:
+            message = f"{folder} cannot be read as the folder of a release ({error}): make it readable or train again"
+            raise _refused("bad_release", message) from error
+        except (ValueError, RecursionError) as error:
             raise _refused("bad_release", f"{folder / _ABOUT} is damaged ({error}): train again") from error
         if named.get("format") != FORMAT:
             raise _refused(
@@ -156,22 +162,21 @@ class Release:
         try:
             about = _about(named)
             vocabulary = json.loads((folder / _VOCABULARY).read_text(encoding="utf-8"))
-        except (ValueError, TypeError, KeyError) as error:
-            raise _refused("bad_release", f"{folder} does not hold what a release holds ({error!r})") from error
+            check(about, vocabulary)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            message = f"{folder} does not hold what a release holds ({said}): train again"
+            raise _refused("bad_release", message) from error
         return cls(digest, folder, about, vocabulary)
 
     @cached_property
     def hein(self) -> Hein:
         """The expert network, in evaluation mode."""
-        network = Hein(self.about.hein)
-        _fill(network, self.path / _HEIN)
-        return network
+        return _filled(Hein, self.about.hein, self.path / _HEIN)
 
     def ranker(self) -> Ranker:
         """A new ranker in evaluation mode; its forward takes the tensors of the design, "Serving"."""
-        network = Ranker(self.about.ranker)
-        _fill(network, self.path / _RANKER)
-        return network
+        return _filled(Ranker, self.about.ranker, self.path / _RANKER)
 
     def condenser(self, encoder: "Encoder", cache: "EncodingCache") -> "Condenser":
         """Texts to this release's vectors; `encoder` must be the release's own.
@@ -191,8 +196,10 @@ class Release:
 def write_release(folder: Path, about: About, hein: Hein, ranker: Ranker, vocabulary: Mapping[str, int]) -> Release:
     """Write a release below `folder` and return it, verified; the same content twice is one release.
 
-    It is written under another name and renamed: nobody sees half of it.
+    It is written under another name and renamed: nobody sees half of it. Raises ValueError for what `Release.load`
+    would refuse.
     """
+    check(about, vocabulary)
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
     try:
@@ -224,13 +231,16 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
 
 
-def _fill(network: nn.Module, file: Path) -> None:
+def _filled(kind: Callable[[_Shape], _Network], shape: _Shape, file: Path) -> _Network:
     try:
+        network = kind(shape)
         network.load_state_dict(load(file.read_bytes()))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise _refused("bad_release", f"the weights in {file} cannot be read: {error}") from error
+    # The first two are of the file; the others of sizes that no network can have.
+    except (OSError, SafetensorError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        raise _refused("bad_release", f"the weights in {file} cannot be read: {error}: train again") from error
     network.eval()
     network.requires_grad_(False)
+    return network
 
 
 def _digest(folder: Path, named: Mapping[str, Any]) -> str:
@@ -245,13 +255,21 @@ def _digest(folder: Path, named: Mapping[str, Any]) -> str:
 
 def _about(named: Mapping[str, Any]) -> About:
     values = {key: value for key, value in named.items() if key != "release_id"}
-    values["hein"] = HeinShape(**values["hein"])
-    # JSON knows no tuples; a field that an earlier release lacks has that release's meaning by default.
-    lists = {key: tuple(value) for key, value in values["ranker"].items() if isinstance(value, list)}
-    values["ranker"] = RankerShape(**{**values["ranker"], **lists})
-    for key in ("factors", "anchors", "anchor_means", "accepted_knowledge"):
-        values[key] = tuple(values[key])
-    return About(**values)
+    # A field that an earlier release lacks has that release's meaning by default.
+    values["hein"] = HeinShape(**_tuples(_object("hein", values["hein"])))
+    values["ranker"] = RankerShape(**_tuples(_object("ranker", values["ranker"])))
+    return About(**_tuples(values))
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _object(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a JSON object; it is {str(value)[:80]!r}")
+    return value
 
 
 def _refused(reason: str, message: str) -> Exception:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from knowledge.base import RekiError, TerminalError, TransientError
 from serving.answer import Recommendation, UserFallback
+from serving.client_arguments import candidates, deadline, inputs
 from serving.settings import ServingSettings
 
 MODEL = "recommend"
@@ -69,7 +70,7 @@ class RekiClient:
     def recommend(
         self,
         user_id: str,
-        item_ids: Sequence[str],
+        item_ids: Iterable[str],
         top_k: int | None = None,
         recent: Sequence[tuple[str, float]] = (),
         explain: bool = False,
@@ -78,23 +79,25 @@ class RekiClient:
         """Score `item_ids` (at most 2,000) for a user.
 
         `recent` are session events that are not yet on the topic, newest first: (item id, value on the scenario's
-        scale). `top_k` limits `order`, not `scores`.
+        scale). `top_k` limits `order`, not `scores`. `deadline_s` stands in for the one of the settings.
 
         Raises:
             TerminalError: `invalid_argument`; the message says what is wrong with the request. `closed` after `close`.
             TransientError: `deadline`, `unavailable`, `overloaded`, `cancelled` or `server_error`.
         """
         server = self._held.client()
-        inputs = _inputs(user_id, item_ids, top_k, recent, explain)
+        items = candidates(item_ids)
+        tensors = inputs(user_id, items, top_k, recent, explain)
+        wait_s = deadline(deadline_s, self._settings.recommend_deadline_s)
         if not self._free.acquire(blocking=False):
             raise _overloaded(self._settings)
         try:
-            result = server.infer(self._model, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s)
+            result = server.infer(self._model, tensors, client_timeout=wait_s)
         except InferenceServerException as error:
             raise _mapped(error) from error
         finally:
             self._free.release()
-        return _answer(item_ids, result)
+        return _answer(items, result)
 
     def close(self) -> None:
         """Close the channel; a second time does nothing."""
@@ -123,7 +126,7 @@ class AsyncRekiClient:
     async def recommend(
         self,
         user_id: str,
-        item_ids: Sequence[str],
+        item_ids: Iterable[str],
         top_k: int | None = None,
         recent: Sequence[tuple[str, float]] = (),
         explain: bool = False,
@@ -131,19 +134,19 @@ class AsyncRekiClient:
     ) -> Recommendation:
         """As `RekiClient.recommend`."""
         server = self._held.client()
-        inputs = _inputs(user_id, item_ids, top_k, recent, explain)
+        items = candidates(item_ids)
+        tensors = inputs(user_id, items, top_k, recent, explain)
+        wait_s = deadline(deadline_s, self._settings.recommend_deadline_s)
         if self._in_flight >= self._settings.recommend_in_flight:
             raise _overloaded(self._settings)
         self._in_flight += 1
         try:
-            result = await server.infer(
-                self._model, inputs, client_timeout=deadline_s or self._settings.recommend_deadline_s
-            )
+            result = await server.infer(self._model, tensors, client_timeout=wait_s)
         except InferenceServerException as error:
             raise _mapped(error) from error
         finally:
             self._in_flight -= 1
-        return _answer(item_ids, result)
+        return _answer(items, result)
 
     async def close(self) -> None:
         """Close the channel; a second time does nothing."""
@@ -160,44 +163,14 @@ class AsyncRekiClient:
         await asyncio.shield(self.close())
 
 
-def _inputs(
-    user_id: str, item_ids: Sequence[str], top_k: int | None, recent: Sequence[tuple[str, float]], explain: bool
-) -> list[Any]:
-    if isinstance(item_ids, str):
-        raise TerminalError("invalid_argument", "item_ids is one string: give a list of ids")
-    inputs = [_ids("user_id", [user_id]), _ids("item_ids", item_ids)]
-    if recent:
-        inputs.append(_ids("recent_item_ids", [item_id for item_id, _ in recent]))
-        inputs.append(_numbers("recent_values", "FP32", np.array([[value for _, value in recent]], np.float32)))
-    if top_k is not None:
-        inputs.append(_numbers("top_k", "INT32", np.array([[top_k]], np.int32)))
-    if explain:
-        inputs.append(_numbers("explain", "BOOL", np.array([[True]])))
-    return inputs
-
-
-def _ids(name: str, ids: Sequence[str]) -> Any:  # noqa: ANN401 - tritonclient is untyped
-    try:
-        data = np.array([item_id.encode() for item_id in ids], np.object_).reshape(1, len(ids))
-    except (AttributeError, UnicodeEncodeError) as error:
-        raise TerminalError("invalid_argument", f"{name} must be strings: {error}") from None
-    return _numbers(name, "BYTES", data)
-
-
-def _numbers(name: str, kind: str, data: np.ndarray[Any, Any]) -> Any:  # noqa: ANN401 - tritonclient is untyped
-    tensor = triton.InferInput(name, list(data.shape), kind)
-    tensor.set_data_from_numpy(data)
-    return tensor
-
-
-def _answer(item_ids: Sequence[str], result: Any) -> Recommendation:  # noqa: ANN401 - tritonclient is untyped
+def _answer(item_ids: tuple[str, ...], result: Any) -> Recommendation:  # noqa: ANN401 - tritonclient is untyped
     def read(name: str) -> np.ndarray[Any, Any]:
         data = result.as_numpy(name)[0]
         data.flags.writeable = False
         return np.asarray(data)
 
     return Recommendation(
-        item_ids=tuple(item_ids),
+        item_ids=item_ids,
         scores=read("scores"),
         order=read("order"),
         item_fallback=read("item_fallback"),

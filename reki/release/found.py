@@ -1,5 +1,6 @@
 """The releases on disk, by id, beginning of an id, or folder."""
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,4 +55,4 @@ def find(folder: Path, name: str) -> Release:
 def made_at(path: Path) -> datetime:
     """When the release in `path` was written last."""
     about = path / "release.json"
-    return datetime.fromtimestamp((about if about.exists() else path).stat().st_mtime, UTC)
+    return datetime.fromtimestamp((about if os.path.exists(about) else path).stat().st_mtime, UTC)
