@@ -10,15 +10,13 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-import torch
 
 from knowledge.base import SystemClock, TerminalError, TransientError, micros
 from serving.answer import ItemFallback, UserFallback
 from serving.client import AsyncRekiClient, RekiClient
-from serving.cosine import CosineRanker
 from serving.launcher import probe, shared_memory_prefix
 from serving.settings import ServingSettings
-from tests.serving.world import ITEMS, RELEASE, SOURCE
+from tests.serving.world import ITEMS, RELEASE, SOURCE, direct
 
 pytestmark = pytest.mark.services
 
@@ -34,21 +32,6 @@ def user(catalogue):
     catalogue.experienced("full", experienced, [4.0, 0.9, 0.5, math.log1p(60)], rev=60)
     expected = catalogue.expected("full", rev=48, written_at=now - 3_600_000_000)
     return experienced, expected
-
-
-def direct(catalogue, item_ids, experienced=None, expected=None):
-    """Scores as torch computes them from what was written, without Triton, Redis or our reader."""
-    vec = np.stack([catalogue.vec.get(item_id, np.zeros((9, 16), np.float32)) for item_id in item_ids])
-    known = [item_id in catalogue.vec for item_id in item_ids]
-    zeros = np.zeros((2, 9, 16), np.float32)
-    batch = {
-        "item_vec": torch.from_numpy(vec)[None],
-        "item_mask": torch.tensor([known]),
-        "user_experienced": torch.from_numpy(zeros if experienced is None else experienced)[None],
-        "user_expected": torch.from_numpy(zeros if expected is None else expected)[None],
-        "user_mask": torch.tensor([[1, experienced is not None, expected is not None, 1]]),
-    }
-    return torch.sigmoid(CosineRanker()(batch))[0].numpy()
 
 
 def test_scores_equal_a_direct_computation_from_what_was_written(client, catalogue, user):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import redis
+import torch
 
 from feature_repo import schema
 from feature_repo.keys import Keys
@@ -17,6 +18,7 @@ from knowledge.base import micros
 from reki.embedded import valkey
 from reki.embedded.ports import draw
 from reki.embedded.service import Service, running
+from serving.cosine import CosineRanker
 from serving.launcher import Ports, probe, start_command
 
 RELEASE = "0123456789ab"
@@ -170,3 +172,18 @@ def run_triton(folder):
     log = folder / "triton.log"
     with running(service, log) as process:
         yield RunningTriton(url, f"127.0.0.1:{grpc}", folder / "run", process.pid, log)
+
+
+def direct(catalogue, item_ids, experienced=None, expected=None):
+    """Scores as torch computes them from what was written, without Triton, Redis or our reader."""
+    vec = np.stack([catalogue.vec.get(item_id, np.zeros((9, 16), np.float32)) for item_id in item_ids])
+    known = [item_id in catalogue.vec for item_id in item_ids]
+    zeros = np.zeros((2, 9, 16), np.float32)
+    batch = {
+        "item_vec": torch.from_numpy(vec)[None],
+        "item_mask": torch.tensor([known]),
+        "user_experienced": torch.from_numpy(zeros if experienced is None else experienced)[None],
+        "user_expected": torch.from_numpy(zeros if expected is None else expected)[None],
+        "user_mask": torch.tensor([[1, experienced is not None, expected is not None, 1]]),
+    }
+    return torch.sigmoid(CosineRanker()(batch))[0].numpy()
