@@ -100,6 +100,13 @@ def command(jars: Path, properties: Path) -> tuple[str, ...]:
     return _java_command(jars, "kafka.Kafka", str(properties))
 
 
+def cluster_id() -> str:
+    """A random id as Kafka's own are; never one that begins with "-", which its tools take for an option."""
+    while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return made
+
+
 def prepare(jars: Path, folder: Path, port: int, controller_port: int) -> None:
     """Write the node's configuration into `folder` and format its data folder once.
 
@@ -113,8 +120,7 @@ def prepare(jars: Path, folder: Path, port: int, controller_port: int) -> None:
     )
     if (data_dir / "meta.properties").exists():
         return
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    arguments = ("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties))
+    arguments = ("kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(properties))
     result = subprocess.run(_java_command(jars, *arguments), capture_output=True, text=True, timeout=120, check=False)
     if result.returncode != 0:
         lines = (result.stderr or result.stdout).strip().splitlines() or ["no output"]
