@@ -119,6 +119,8 @@ def test_kafka_keeps_acknowledged_messages_across_kill_9(tmp_path, kafka):
 
 
 def test_a_clusters_id_is_never_taken_for_an_option(monkeypatch):
-    drawn = iter([bytes([0xF8]) + bytes(15), bytes([0xFB]) + bytes(15), bytes([1]) * 16])  # the first two begin with "-"
+    drawn = iter(
+        [bytes([0xF8]) + bytes(15), bytes([0xFB]) + bytes(15), bytes([1]) * 16]
+    )  # the first two begin with "-"
     monkeypatch.setattr(kafka_server.uuid, "uuid4", lambda: type("Drawn", (), {"bytes": next(drawn)}))
     assert kafka_server.cluster_id() == "AQEBAQEBAQEBAQEBAQEBAQ"
