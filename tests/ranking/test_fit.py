@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from encoders.hein import Hein, HeinShape
 from ranking.averaging import Averaged
-from ranking.fit import FitOptions, Inputs, fit, predict
+from ranking.fit import FitOptions, Inputs, _groups, fit, predict
 from ranking.model import Ranker
 from ranking.shape import RankerShape
 
@@ -78,3 +79,17 @@ def test_early_stopping_keeps_the_best_epoch_and_not_the_last(inputs: Inputs) ->
     _, epochs = fit(network(), None, both, train, valid, options, lambda done, _: seen.append(done))
     assert epochs < 9
     assert max(seen[:-1]) == (epochs + 2) * 4
+
+
+def test_every_weight_learns_at_one_rate_and_experts_slowly():
+    hein = Hein(HeinShape(factors=2, text_dim=4, dim=3, summary=4))
+    hein.projection.requires_grad_(False)
+    shape = RankerShape(vocabulary=9, factors=2, dim=3, summary=4, groups=("statistics",))
+    options = FitOptions(epochs=1, learning_rate=1.0, embedding_rate=0.5, expert_rate=0.25)
+    ranker = Ranker(shape)
+    rates = {id(weight): group["lr"] for group in _groups(ranker, hein, options) for weight in group["params"]}
+    learned = [*ranker.parameters(), *(weight for weight in hein.parameters() if weight.requires_grad)]
+    assert sorted(rates) == sorted(map(id, learned))
+    assert rates[id(ranker.backbone.items.weight)] == 0.5
+    assert rates[id(ranker.direct.weight)] == 1.0
+    assert {rates[id(weight)] for weight in hein.parameters() if weight.requires_grad} == {0.25}
